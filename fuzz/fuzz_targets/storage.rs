@@ -1,0 +1,3 @@
+#![no_main]
+
+carousel_fuzz::target!(storage);

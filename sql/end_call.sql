@@ -1,0 +1,4 @@
+-- Closes call $1, which will be tried again: $2 outcome, $3 the provider's request id.
+update carousel_private.provider_calls
+set finished_at = now(), outcome = $2, request_id = $3
+where id = $1 and finished_at is null

@@ -1,0 +1,72 @@
+-- Takes back the jobs whose leases ran out; a job that has lost $1 workers fails, since it may be what ends them.
+-- The leases with the tokens $2 are the caller's own: it is alive.
+with expired as (
+    delete from carousel_private.leases
+    where job_id in (
+        select job.id
+        from public.image_generation_jobs job
+        join carousel_private.leases lease on lease.job_id = job.id
+        where lease.leased_until < now() and lease.token <> all ($2)
+        -- The job before its lease, in the order in which a deletion takes them.
+        for no key update of job skip locked
+        for update of lease skip locked
+    )
+    returning job_id
+),
+image as (
+    select
+        image.job_id,
+        count(*) filter (where image.status = 'completed') as completed,
+        count(*) filter (where image.status = 'failed') as failed,
+        coalesce(sum(image.cost_usd) filter (where image.status = 'completed'), 0) as cost_usd,
+        carousel_private.sum_usage(array_agg(image.usage)) as usage
+    from expired
+    join public.generated_carousel_images image on image.job_id = expired.job_id
+    group by image.job_id
+),
+judged as (
+    select
+        job.id,
+        image.completed,
+        image.failed,
+        image.cost_usd,
+        image.usage,
+        case
+            when job.attempt < $1 and job.cancel_requested_at is null then 'pending'
+            when image.completed = job.total_images then 'completed'
+            when job.cancel_requested_at is not null then 'cancelled'
+            when image.completed > 0 then 'partial'
+            else 'failed'
+        end as status
+    from image
+    join public.image_generation_jobs job on job.id = image.job_id
+),
+rest as (
+    update public.generated_carousel_images image
+    set status = case judged.status when 'pending' then 'pending' when 'cancelled' then 'cancelled' else 'failed' end,
+        preview_path = null,
+        error_code = case when judged.status in ('partial', 'failed') then 'worker_lost' end,
+        error_message = case when judged.status in ('partial', 'failed') then 'The worker was lost while it made this image' end
+    from judged
+    where image.job_id = judged.id and image.status in ('pending', 'generating')
+)
+update public.image_generation_jobs job
+set status = judged.status,
+    stage = case judged.status when 'pending' then 'queued' else 'finished' end,
+    progress = case judged.status when 'completed' then 100 else least(99, job.progress) end,
+    message = case judged.status
+        when 'pending' then 'Its worker was lost; waiting for another one'
+        when 'completed' then format('%s images are ready', judged.completed)
+        when 'cancelled' then format('Cancelled with %s of %s images ready', judged.completed, job.total_images)
+        else 'Given up: every worker that took it was lost'
+    end,
+    completed_images = judged.completed,
+    failed_images = case when judged.status in ('partial', 'failed') then job.total_images - judged.completed else judged.failed end,
+    cost_usd = judged.cost_usd,
+    usage = judged.usage,
+    error_code = case when judged.status in ('partial', 'failed') then 'worker_lost' end,
+    error_message = case when judged.status in ('partial', 'failed') then 'Given up: every worker that took it was lost' end,
+    finished_at = case when judged.status <> 'pending' then now() end
+from judged
+where job.id = judged.id
+returning job.id, job.status

@@ -1,0 +1,18 @@
+-- Gives their turns to the scheduled jobs that have become due, and says in how many seconds there will be something to claim: the next
+-- scheduled job, or the end of the provider's pause (null: neither).
+with staged as materialized (
+    select carousel_private.assign_turn(job_id)
+    from (select job_id from carousel_private.queue where turn is null and run_at <= now() order by run_at limit 1000) as due
+)
+select
+    (select count(*) from staged) as staged,
+    least(
+        (
+            select extract(epoch from run_at - now())::float8
+            from carousel_private.queue
+            where turn is null and run_at > now()
+            order by run_at
+            limit 1
+        ),
+        nullif(carousel_private.pause_left(), 0)
+    ) as next_in_seconds

@@ -1,0 +1,53 @@
+use std::time::Duration;
+
+use super::{Failure, Verdict, judge};
+use crate::provider::{Error, Told};
+use crate::storage;
+
+fn told(should_retry: Option<bool>) -> Box<Told> {
+    Box::new(Told { message: "it said so".to_owned(), should_retry, ..Told::default() })
+}
+
+fn limited(retry_after: Option<u64>, should_retry: Option<bool>) -> Failure {
+    let retry_after = retry_after.map(Duration::from_secs);
+    Failure::Provider(Error::RateLimited { retry_after, slow_down: false, told: told(should_retry) })
+}
+
+#[test]
+fn the_providers_wish_is_obeyed_before_our_own_arithmetic() {
+    let Verdict::Again(pause) = judge(&limited(Some(7), None), 1, 5) else { panic!("a limit passes") };
+    assert!((7.0..7.3).contains(&pause.as_secs_f64()), "{pause:?}");
+    assert_eq!(judge(&limited(Some(7), Some(false)), 1, 5), Verdict::Final);
+}
+
+#[test]
+fn waits_double_up_to_a_minute_and_tries_have_an_end() {
+    for (failed, longest) in [(1, 1.0), (2, 2.0), (3, 4.0), (6, 32.0), (7, 60.0), (40, 60.0)] {
+        let Verdict::Again(pause) = judge(&limited(None, None), failed, 50) else { panic!("a limit passes") };
+        assert!((longest / 2.0..=longest).contains(&pause.as_secs_f64()), "after {failed}: {pause:?}");
+    }
+    assert_eq!(judge(&limited(None, None), 5, 5), Verdict::Final);
+}
+
+#[test]
+fn what_may_be_billed_is_tried_once_more_only() {
+    let truncated = Failure::Provider(Error::Truncated { told: told(None) });
+    assert!(matches!(judge(&truncated, 1, 50), Verdict::Again(_)));
+    assert_eq!(judge(&truncated, 2, 50), Verdict::Final);
+}
+
+#[test]
+fn money_and_keys_pause_and_a_refusal_is_final_whatever_a_header_wishes() {
+    let spent = Failure::Provider(Error::QuotaSpent { told: told(Some(true)) });
+    assert!(matches!(judge(&spent, 1, 5), Verdict::Pause(_)));
+    let refused = Failure::Provider(Error::Moderation { details: None, told: told(Some(true)) });
+    assert_eq!(judge(&refused, 1, 5), Verdict::Final);
+}
+
+#[test]
+fn storage_that_is_away_passes_and_one_that_refuses_does_not() {
+    let away = Failure::Upload(storage::Error::Unavailable { status: 503, message: String::new() });
+    assert!(matches!(judge(&away, 3, 10), Verdict::Again(_)));
+    let refused = Failure::Upload(storage::Error::Denied { message: String::new() });
+    assert_eq!(judge(&refused, 1, 10), Verdict::Final);
+}

@@ -1,0 +1,229 @@
+//! The nouns of the product: what a job asks for and what its images are. No I/O.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// A claimed job: what its owner asked for.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Primary key of the row.
+    pub id: Uuid,
+    /// Owner, and first segment of every path.
+    pub user_id: Uuid,
+    /// How many times it has been taken up, this one included.
+    pub attempt: i32,
+    /// What to make of the sources.
+    pub prompt: String,
+    /// One text a slide; empty for a single slide.
+    pub slide_prompts: Vec<String>,
+    /// Objects in the bucket, 1 to 16.
+    pub source_paths: Vec<String>,
+    /// Style options.
+    pub style: Map<String, Value>,
+    /// Number of variants of the whole carousel.
+    pub variants: i32,
+    /// Model, when the owner chose one.
+    pub model: Option<String>,
+    /// Quality, when the owner chose one.
+    pub quality: Option<String>,
+    /// Format of the results.
+    pub format: Format,
+    /// Background, when the owner chose one.
+    pub background: Option<String>,
+    /// Previews to show while an image is made, 0 to 3.
+    pub partial_previews: u8,
+    /// Number of images in all.
+    pub total_images: i32,
+}
+
+impl Job {
+    /// Number of slides of each carousel, at least 1.
+    pub fn slides(&self) -> usize {
+        self.slide_prompts.len().max(1)
+    }
+}
+
+/// One picture of a job that is still to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Primary key of the row.
+    pub id: Uuid,
+    /// Variant, from 1.
+    pub variant: i32,
+    /// Slide, from 1.
+    pub slide: i32,
+    /// Shape.
+    pub ratio: AspectRatio,
+}
+
+/// How far a job has come, as its row says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The sources are being fetched.
+    Fetching,
+    /// Images are being made.
+    Generating,
+}
+
+impl Stage {
+    /// The stage as it stands in rows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fetching => "fetching",
+            Self::Generating => "generating",
+        }
+    }
+}
+
+/// State in which a job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Every image is there.
+    Completed,
+    /// Some images are there, the others failed.
+    Partial,
+    /// No image could be made.
+    Failed,
+    /// Its owner did not want it any more.
+    Cancelled,
+}
+
+/// Shape of a picture, width to height, as clients write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum AspectRatio {
+    /// 1:1
+    #[serde(rename = "1:1")]
+    Square,
+    /// 4:5, the tall post of a feed.
+    #[serde(rename = "4:5")]
+    Portrait,
+    /// 9:16, a full phone screen.
+    #[serde(rename = "9:16")]
+    Story,
+    /// 3:4
+    #[serde(rename = "3:4")]
+    Classic,
+    /// 16:9
+    #[serde(rename = "16:9")]
+    Wide,
+}
+
+impl AspectRatio {
+    /// Every ratio that a job may ask for.
+    pub const ALL: [Self; 5] = [Self::Square, Self::Portrait, Self::Story, Self::Classic, Self::Wide];
+
+    /// The ratio as it stands in rows, for example `4:5`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Square => "1:1",
+            Self::Portrait => "4:5",
+            Self::Story => "9:16",
+            Self::Classic => "3:4",
+            Self::Wide => "16:9",
+        }
+    }
+
+    /// The ratio as it stands in object paths, which have no colon: `4x5`.
+    pub fn in_path(self) -> String {
+        self.as_str().replace(':', "x")
+    }
+}
+
+impl fmt::Display for AspectRatio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text that names none of the known values.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{what} `{value}` is not known; use one of {known}")]
+pub struct Unknown {
+    what: &'static str,
+    value: String,
+    known: &'static str,
+}
+
+impl FromStr for AspectRatio {
+    type Err = Unknown;
+
+    fn from_str(value: &str) -> Result<Self, Unknown> {
+        Self::ALL.into_iter().find(|ratio| ratio.as_str() == value).ok_or_else(|| Unknown {
+            what: "aspect ratio",
+            value: value.to_owned(),
+            known: "1:1, 4:5, 9:16, 3:4, 16:9",
+        })
+    }
+}
+
+/// Width and height of a picture in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Size {
+    /// Pixels from left to right.
+    pub width: u32,
+    /// Pixels from top to bottom.
+    pub height: u32,
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+/// File format of a picture, source or result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Portable Network Graphics.
+    Png,
+    /// JPEG.
+    Jpeg,
+    /// WebP.
+    Webp,
+}
+
+impl Format {
+    /// The format as rows and the provider name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Jpeg => "jpeg",
+            Self::Webp => "webp",
+        }
+    }
+
+    /// Media type, for example `image/png`.
+    pub fn mime(self) -> &'static str {
+        match self {
+            Self::Png => "image/png",
+            Self::Jpeg => "image/jpeg",
+            Self::Webp => "image/webp",
+        }
+    }
+
+    /// File name extension without the dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Jpeg => "jpg",
+            Self::Webp => "webp",
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = Unknown;
+
+    fn from_str(value: &str) -> Result<Self, Unknown> {
+        [Self::Png, Self::Jpeg, Self::Webp].into_iter().find(|format| format.as_str() == value).ok_or_else(|| Unknown {
+            what: "output format",
+            value: value.to_owned(),
+            known: "png, jpeg, webp",
+        })
+    }
+}

@@ -1,0 +1,38 @@
+//! Turns rows of `public.image_generation_jobs` in a Supabase project into carousels of generated images.
+//!
+//! The flow, from a client's insert to its browser:
+//!
+//! 1. A trigger on the jobs table sends NOTIFY; [`listener`] hears it and wakes the worker.
+//! 2. [`worker`] asks [`queue`] for as many jobs as it has room for, round the users.
+//! 3. [`queue::Lease`] is the permission to write a job; it is renewed until the job ends.
+//! 4. [`pipeline`] spools the job's sources from [`storage`] to disk, byte for byte.
+//! 5. [`provider`] sends them with the slide's prompt to `POST /v1/images/edits`.
+//! 6. [`image`] decodes the answer and checks that it is what was asked for.
+//! 7. [`storage`] puts it into the bucket, under the owner's folder.
+//! 8. The lease records the image and the job's progress in one statement.
+//! 9. The publication hands the changed rows to Realtime, and Realtime to the browser.
+//!
+//! What goes wrong on the way is judged in one place, [`failure`].
+
+pub mod config;
+pub mod telemetry;
+
+pub mod failure;
+pub mod job;
+
+pub mod image;
+pub mod listener;
+pub mod provider;
+pub mod queue;
+pub mod storage;
+
+pub mod pipeline;
+pub mod worker;
+
+pub mod cli;
+#[cfg(feature = "local")]
+pub mod local;
+pub mod migrations;
+
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;

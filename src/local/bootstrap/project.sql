@@ -1,0 +1,66 @@
+-- What a fresh hosted project has in its own database, but for auth, storage and realtime. Runs as the superuser supabase_admin.
+
+-- Since 2026-10-30 nobody gets anything on new tables of public unless a migration says so; these three may only enter.
+revoke create on schema public from public;
+grant usage, create on schema public to postgres;
+grant usage on schema public to anon, authenticated, service_role;
+
+create schema if not exists extensions;
+alter schema extensions owner to postgres;
+grant usage on schema extensions to anon, authenticated, service_role, supabase_auth_admin, dashboard_user;
+
+-- They come with the server's contrib modules, which a system's PostgreSQL may lack.
+do $$
+declare
+    wanted text;
+begin
+    foreach wanted in array array['pgcrypto', 'uuid-ossp'] loop
+        if exists (select from pg_catalog.pg_available_extensions where name = wanted) then
+            execute format('create extension if not exists %I with schema extensions', wanted);
+        end if;
+    end loop;
+end
+$$;
+grant execute on all functions in schema extensions to anon, authenticated, service_role, supabase_auth_admin, dashboard_user;
+
+do $$
+begin
+    if not exists (select from pg_catalog.pg_publication where pubname = 'supabase_realtime') then
+        create publication supabase_realtime;
+    end if;
+end
+$$;
+alter publication supabase_realtime owner to postgres;
+
+-- PostgREST reads the schema again when it changes, so that a migration needs no restart.
+create or replace function extensions.pgrst_ddl_watch() returns event_trigger
+language plpgsql
+set search_path = ''
+as $$
+declare
+    command record;
+begin
+    for command in select * from pg_catalog.pg_event_trigger_ddl_commands() loop
+        if command.schema_name is distinct from 'pg_temp' then
+            notify pgrst, 'reload schema';
+            return;
+        end if;
+    end loop;
+end
+$$;
+
+create or replace function extensions.pgrst_drop_watch() returns event_trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if exists (select from pg_catalog.pg_event_trigger_dropped_objects() where not is_temporary) then
+        notify pgrst, 'reload schema';
+    end if;
+end
+$$;
+
+drop event trigger if exists pgrst_ddl_watch;
+create event trigger pgrst_ddl_watch on ddl_command_end execute function extensions.pgrst_ddl_watch();
+drop event trigger if exists pgrst_drop_watch;
+create event trigger pgrst_drop_watch on sql_drop execute function extensions.pgrst_drop_watch();

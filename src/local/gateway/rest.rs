@@ -1,0 +1,103 @@
+//! `/rest/v1`: passes requests on to PostgREST, streaming both ways, with a token it understands.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use axum::extract::{Request, State};
+use axum::http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::response::Response;
+use serde_json::json;
+
+use super::message;
+use crate::local::caller::{Keys, Refused};
+
+#[derive(Clone)]
+struct Rest {
+    keys: Arc<Keys>,
+    upstream: String,
+    client: reqwest::Client,
+}
+
+/// Routes of `/rest/v1`, without the prefix. `upstream` is PostgREST's own address.
+pub(super) fn router(keys: Arc<Keys>, upstream: String) -> anyhow::Result<Router> {
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
+    Ok(Router::new().fallback(pass_on).with_state(Rest { keys, upstream, client }))
+}
+
+async fn pass_on(State(rest): State<Rest>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut headers = parts.headers;
+    let query = parts.uri.query().unwrap_or_default();
+    if let Err(refused) = authorize(&rest.keys, &mut headers, query) {
+        return message(refused.status, json!({ "message": refused.message }));
+    }
+    drop_hop_by_hop(&mut headers);
+    if parts.method == Method::HEAD {
+        // PostgREST resets a connection some time after such an answer, and the next request on it would be lost.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    // PostgREST would take the key for a filter on a column of that name.
+    let filters: Vec<_> = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("apikey=")).collect();
+    let url = format!("{}{}?{}", rest.upstream, parts.uri.path(), filters.join("&"));
+    let mut upstream = rest.client.request(parts.method, url.trim_end_matches('?')).headers(headers);
+    if body.size_hint().exact() != Some(0) {
+        upstream = upstream.body(reqwest::Body::wrap_stream(body.into_data_stream()));
+    }
+    match upstream.send().await {
+        Ok(answer) => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = answer.status();
+            *response.headers_mut() = answer.headers().clone();
+            drop_hop_by_hop(response.headers_mut());
+            // A HEAD answer tells the length of a body that it doesn't have.
+            response
+                .headers_mut()
+                .extend(answer.headers().get(CONTENT_LENGTH).map(|length| (CONTENT_LENGTH, length.clone())));
+            *response.body_mut() = Body::from_stream(answer.bytes_stream());
+            response
+        }
+        Err(error) => {
+            tracing::warn!(%error, "PostgREST didn't answer");
+            let words = "An invalid response was received from the upstream server";
+            message(StatusCode::BAD_GATEWAY, json!({ "message": words }))
+        }
+    }
+}
+
+/// Leaves a user's token as it is, for PostgREST to judge, and puts a token in the place of an API key.
+fn authorize(keys: &Keys, headers: &mut HeaderMap, query: &str) -> Result<(), Refused> {
+    let in_query = query.split('&').find_map(|pair| pair.strip_prefix("apikey=")).map(str::to_owned);
+    let apikey = headers.remove("apikey").and_then(|value| value.to_str().ok().map(str::to_owned)).or(in_query);
+    let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::trim);
+    let token = bearer.and_then(|value| value.split_once(' ')).map(|(_, token)| token.trim());
+    if token.is_some_and(|token| token != keys.publishable && token != keys.secret) {
+        return Ok(());
+    }
+    let caller = keys.resolve(apikey.as_deref(), None)?;
+    let value = HeaderValue::try_from(format!("Bearer {}", caller.token)).expect("a token is plain ASCII");
+    headers.insert(AUTHORIZATION, value);
+    Ok(())
+}
+
+/// Removes what concerns one connection only. Lengths go too: a streamed body is sent in chunks.
+fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    let names = [
+        CONNECTION,
+        CONTENT_LENGTH,
+        HOST,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ];
+    for name in names.into_iter().chain([HeaderName::from_static("keep-alive")]) {
+        headers.remove(name);
+    }
+}

@@ -1,0 +1,161 @@
+//! The body of an upload: bytes as they are, or a form with one file in it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt as _, unfold};
+use multer::{Constraints, Field, Multipart, SizeLimit};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::macros::format_description;
+use tokio::sync::Mutex;
+
+use crate::local::storage::files::Arrived;
+use crate::local::storage::refusal::Refusal;
+
+/// How much of a refused body is read, so that its connection can be used again.
+const READ_AFTER_REFUSAL: usize = 512 << 10;
+/// Room for the fields and boundaries of a form beside its file.
+const FORM_OVERHEAD: u64 = 2 << 20;
+/// The most that a person may say about a file.
+const USER_METADATA: u64 = 1 << 20;
+
+/// A body that can be left standing after its reader has given up.
+pub(super) struct Incoming(Arc<Mutex<BodyDataStream>>);
+
+impl Incoming {
+    pub(super) fn new(body: Body) -> Self {
+        Self(Arc::new(Mutex::new(body.into_data_stream())))
+    }
+
+    fn chunks(&self) -> BoxStream<'static, Result<Bytes, axum::Error>> {
+        let next = |body: Arc<Mutex<BodyDataStream>>| async {
+            let chunk = body.lock().await.next().await?;
+            Some((chunk, body))
+        };
+        unfold(Arc::clone(&self.0), next).boxed()
+    }
+
+    /// Keeps the connection open for `time` and reads only the beginning of what is left.
+    pub(super) async fn linger(self, time: Duration) {
+        let read = async {
+            let mut body = self.0.lock().await;
+            let mut left = READ_AFTER_REFUSAL;
+            while left > 0 {
+                match body.next().await {
+                    Some(Ok(chunk)) => left = left.saturating_sub(chunk.len()),
+                    _ => return,
+                }
+            }
+            futures::future::pending::<()>().await;
+        };
+        let _ = tokio::time::timeout(time, read).await;
+    }
+}
+
+/// The file in a body, with what was said about it before its first byte.
+pub(super) struct Content {
+    source: Source,
+    mime_type: String,
+    cache_control: String,
+    user_metadata: Option<Value>,
+}
+
+enum Source {
+    Raw(BoxStream<'static, Result<Bytes, axum::Error>>),
+    Form(Box<Field<'static>>),
+}
+
+impl Content {
+    /// Reads as far as the file's first byte. What the headers alone show to be over `limit` bytes is refused.
+    pub(super) async fn of(headers: &HeaderMap, body: &Incoming, limit: u64) -> Result<Self, Refusal> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let length = text(header::CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<u64>().ok());
+        let mime_type = text(header::CONTENT_TYPE.as_str()).unwrap_or("application/octet-stream");
+        let is_form = mime_type.starts_with("multipart/form-data");
+        let overhead = if is_form { FORM_OVERHEAD } else { 0 };
+        if length.is_some_and(|length| length > limit.saturating_add(overhead)) {
+            return Err(Refusal::TooLarge("object"));
+        }
+        if is_form {
+            return Self::in_form(mime_type, body).await;
+        }
+        let user_metadata = text("x-metadata").and_then(|encoded| {
+            let decoded = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
+            serde_json::from_slice(&decoded).ok()
+        });
+        Ok(Self {
+            source: Source::Raw(body.chunks()),
+            mime_type: mime_type.to_owned(),
+            cache_control: text(header::CACHE_CONTROL.as_str()).unwrap_or("no-cache").to_owned(),
+            user_metadata,
+        })
+    }
+
+    /// The first file of a form; as in the real server, only fields that stand before it count.
+    async fn in_form(content_type: &str, body: &Incoming) -> Result<Self, Refusal> {
+        let boundary = multer::parse_boundary(content_type).map_err(form_refusal)?;
+        let fields = ["cacheControl", "contentType", "metadata", "userMetadata"];
+        let limits = fields.iter().fold(SizeLimit::new(), |limits, name| limits.for_field(*name, USER_METADATA));
+        let mut form = Multipart::with_constraints(body.chunks(), boundary, Constraints::new().size_limit(limits));
+        let (mut cache_control, mut mime_type, mut user_metadata) = ("no-cache".to_owned(), None, None);
+        while let Some(field) = form.next_field().await.map_err(form_refusal)? {
+            if field.file_name().is_some() {
+                let own = field.content_type().map_or("application/octet-stream", |kind| kind.as_ref()).to_owned();
+                let mime_type = mime_type.unwrap_or(own);
+                return Ok(Self { source: Source::Form(Box::new(field)), mime_type, cache_control, user_metadata });
+            }
+            match field.name().unwrap_or_default().to_owned().as_str() {
+                "cacheControl" => cache_control = format!("max-age={}", field.text().await.map_err(form_refusal)?),
+                "contentType" => mime_type = Some(field.text().await.map_err(form_refusal)?),
+                "metadata" | "userMetadata" => {
+                    let said = field.text().await.map_err(form_refusal)?;
+                    user_metadata = serde_json::from_str(&said).ok();
+                }
+                _ => {}
+            }
+        }
+        Err(Refusal::NoContent("No content provided".to_owned()))
+    }
+
+    pub(super) fn mime_type(&self) -> &str {
+        &self.mime_type
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        match &mut self.source {
+            Source::Raw(chunks) => {
+                let chunk = chunks.next().await.transpose();
+                chunk.map_err(|error| Refusal::NoContent(format!("The upload broke off: {error}")))
+            }
+            Source::Form(field) => field.chunk().await.map_err(form_refusal),
+        }
+    }
+
+    /// What the row says about the file, and what the person said about it.
+    pub(super) fn metadata(self, arrived: &Arrived) -> (Value, Option<Value>) {
+        let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+        let now = OffsetDateTime::now_utc().format(format).unwrap_or_default();
+        let metadata = json!({
+            "eTag": arrived.etag,
+            "size": arrived.bytes,
+            "mimetype": self.mime_type,
+            "cacheControl": self.cache_control,
+            "lastModified": now,
+            "contentLength": arrived.bytes,
+            "httpStatusCode": 200,
+        });
+        (metadata, self.user_metadata)
+    }
+}
+
+fn form_refusal(error: multer::Error) -> Refusal {
+    match error {
+        multer::Error::FieldSizeExceeded { .. } => Refusal::TooLarge("user_metadata"),
+        error => Refusal::NoContent(error.to_string()),
+    }
+}

@@ -1,0 +1,254 @@
+//! One image: plan it, make the paid call, check what came, upload it, record it; and again, as far as [`judge`] allows.
+
+use std::io::Cursor;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+
+use super::{Gate, Pipeline, compose};
+use crate::failure::{Failure, Verdict, judge};
+use crate::image::{self, Checked};
+use crate::job::{Image, Job};
+use crate::provider::{self, Answer, Edit, Partial, Source, size_for};
+use crate::queue::{Begun, CallId, Fault, Lease, Recorded};
+
+/// The provider takes no longer prompts.
+const MAX_PROMPT: usize = 32_000;
+/// A finished picture is paid for: it is offered to Storage oftener than a call is made, for some minutes.
+const UPLOAD_TRIES: u32 = 10;
+/// A job waits so long in a worker while the provider is left alone; for longer pauses it is given back.
+const LONG_PAUSE: Duration = Duration::from_secs(30);
+/// A path never holds other bytes than its first.
+const FOREVER: &str = "max-age=31536000, immutable";
+
+impl Pipeline {
+    /// Makes one image and records what came of it. Fails only with the lease or the database.
+    pub(super) async fn make_image(
+        &self,
+        lease: &Lease,
+        image: Image,
+        sources: &Arc<[Source]>,
+        gate: &Gate,
+    ) -> Result<(), Failure> {
+        let edit = match self.plan(&lease.job, &image, sources) {
+            Ok(edit) => edit,
+            Err(failure) => return self.give_up(lease, image, None, &failure).await,
+        };
+        let mut failed = 0;
+        loop {
+            if self.settings.rated {
+                gate.sleep(lease.reserve_call().await?).await;
+            }
+            let permit = self.calls.acquire().await.map_err(|error| Failure::Internal(error.to_string()))?;
+            if gate.closed().is_some() {
+                return Ok(());
+            }
+            let call = match lease.begin_call(image.id, &edit.model, edit.quality.as_deref(), &edit.prompt).await? {
+                Begun::Call(call) => call,
+                Begun::Paused(pause) if pause > LONG_PAUSE => {
+                    gate.pause();
+                    return Ok(());
+                }
+                Begun::Paused(pause) => {
+                    drop(permit);
+                    // Those who waited together don't come back together.
+                    gate.sleep(pause.mul_f64(rand::random_range(1.0..1.5))).await;
+                    continue;
+                }
+            };
+            let failure = match self.call(lease, image, call, &edit).await {
+                Ok(()) => return Ok(()),
+                Err(failure @ Failure::Queue(_)) => return Err(failure),
+                Err(failure) => failure,
+            };
+            drop(permit);
+            failed += 1;
+            let verdict = match failure {
+                // The picture was offered to Storage often enough; another one would be paid again.
+                Failure::Upload(_) => Verdict::Final,
+                _ => judge(&failure, failed, self.settings.image_tries),
+            };
+            if verdict == Verdict::Final {
+                return self.give_up(lease, image, Some(call), &failure).await;
+            }
+            tracing::info!(
+                job = %lease.job.id, image = %image.id, code = failure.code(), error = %failure, failed, ?verdict,
+                "an image is tried again"
+            );
+            lease.end_call(call, failure.code(), failure.request_id()).await?;
+            match verdict {
+                Verdict::Again(pause) => {
+                    if matches!(failure, Failure::Provider(provider::Error::RateLimited { .. })) {
+                        // The limit is the key's, not this call's: every worker with the same key waits.
+                        lease.pause_provider(pause, failure.code()).await?;
+                    }
+                    gate.sleep(pause).await;
+                }
+                _ => {
+                    tracing::error!(code = failure.code(), error = %failure, ?verdict, "the provider is left alone");
+                    if let Verdict::Pause(pause) = verdict {
+                        lease.pause_provider(pause, &failure.to_string()).await?;
+                    }
+                    gate.pause();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// What is to be asked of the provider, or why it is not worth asking.
+    fn plan(&self, job: &Job, image: &Image, sources: &Arc<[Source]>) -> Result<Edit, Failure> {
+        let unfit = |code, message: String| Failure::Unfit { code, message };
+        let model = job.model.as_ref().unwrap_or(&self.settings.model);
+        let allowed = job.model.is_none() || self.settings.models.is_empty() || self.settings.models.contains(model);
+        if !allowed {
+            let known = self.settings.models.join(", ");
+            return Err(unfit(
+                "model_not_allowed",
+                format!("The model {model} is not offered here; use one of {known}."),
+            ));
+        }
+        let quality = job.quality.as_ref().unwrap_or(&self.settings.quality);
+        let size = size_for(model, image.ratio, Some(quality)).ok_or_else(|| {
+            unfit("size_not_offered", format!("The model {model} makes no pictures of exactly {}.", image.ratio))
+        })?;
+        let prompt = compose(job, image);
+        let length = prompt.chars().count();
+        if length > MAX_PROMPT {
+            let message =
+                format!("With slide and style the prompt has {length} characters; at most {MAX_PROMPT} are accepted.");
+            return Err(unfit("prompt_too_long", message));
+        }
+        Ok(Edit {
+            model: model.clone(),
+            prompt,
+            sources: Arc::clone(sources),
+            size,
+            quality: Some(quality.clone()),
+            format: job.format,
+            background: job.background.clone(),
+            partial_images: job.partial_previews,
+            safety_identifier: Some(pseudonym(job)),
+        })
+    }
+
+    /// One paid call and what follows it, up to the recorded image.
+    async fn call(&self, lease: &Lease, image: Image, call: CallId, edit: &Edit) -> Result<(), Failure> {
+        let started = Instant::now();
+        let (previews, mut shown) = mpsc::channel(1);
+        let asked = async {
+            let previews = previews;
+            self.provider.edit(edit, &self.transfers, Some(&previews)).await
+        };
+        let showing = async {
+            while let Some(partial) = shown.recv().await {
+                self.show(lease, image, call, edit, partial).await;
+            }
+        };
+        let (answer, ()) = tokio::join!(asked, showing);
+        let Answer { image: bytes, usage, request_id, permit } = answer?;
+        let bytes = Bytes::from(bytes);
+
+        let decode =
+            Arc::clone(&self.decodes).acquire_owned().await.map_err(|error| Failure::Internal(error.to_string()))?;
+        let (format, size, picture) = (edit.format, edit.size, bytes.clone());
+        let checked = tokio::task::spawn_blocking(move || {
+            let checked = image::check(&picture, format, size);
+            drop(decode);
+            checked
+        });
+        let checked: Checked =
+            checked.await.map_err(|error| Failure::Internal(error.to_string()))?.map_err(Failure::Result)?;
+
+        let path = object_path(&lease.job, &image, &checked.sha256[..16], edit);
+        let length = bytes.len();
+        self.upload(&path, edit, bytes).await?;
+        drop(permit);
+
+        let cost = usage.as_ref().and_then(|usage| self.settings.prices.cost(&edit.model, usage));
+        let recorded = Recorded {
+            path: &path,
+            thumbhash: &checked.thumbhash,
+            size: checked.size,
+            bytes: length,
+            format: checked.format,
+            sha256: &checked.sha256,
+            usage: usage.as_ref().map(|usage| &usage.raw),
+            cost,
+            duration: started.elapsed(),
+            request_id: request_id.as_deref(),
+        };
+        lease.record_image(image.id, call, &recorded).await?;
+        tracing::info!(
+            job = %lease.job.id, image = %image.id, bytes = length, ms = started.elapsed().as_millis(),
+            request_id = request_id.as_deref(), "image recorded"
+        );
+        Ok(())
+    }
+
+    async fn upload(&self, path: &str, edit: &Edit, bytes: Bytes) -> Result<(), Failure> {
+        let mut failed = 0;
+        loop {
+            let Err(error) = self.storage.upload(path, edit.format.mime(), bytes.clone(), FOREVER).await else {
+                return Ok(());
+            };
+            failed += 1;
+            let failure = Failure::Upload(error);
+            match judge(&failure, failed, UPLOAD_TRIES) {
+                Verdict::Again(pause) => {
+                    tracing::warn!(path, error = %failure, failed, retry_in_ms = pause.as_millis(), "an upload is tried again");
+                    tokio::time::sleep(pause).await;
+                }
+                _ => return Err(failure),
+            }
+        }
+    }
+
+    /// Shows a partial preview. A preview that can't be shown is not missed.
+    async fn show(&self, lease: &Lease, image: Image, call: CallId, edit: &Edit, partial: Partial) {
+        // Not decoded, as it goes in a moment; but what the bucket serves as a picture is one.
+        let header = image::sniff(&mut Cursor::new(&partial.image));
+        if !header.is_ok_and(|header| header.format == edit.format) {
+            tracing::debug!(job = %lease.job.id, image = %image.id, "a preview is not what was asked for");
+            return;
+        }
+        // The call's number makes the path unlike any that was ever used: a removed preview's path doesn't come back.
+        let path = object_path(&lease.job, &image, &format!("preview-{call}-{}", partial.index), edit);
+        let shown = match self.storage.upload(&path, edit.format.mime(), partial.image.into(), FOREVER).await {
+            Ok(()) => lease.record_preview(image.id, &path).await.map_err(Failure::from),
+            Err(error) => Err(Failure::Upload(error)),
+        };
+        if let Err(error) = shown {
+            tracing::debug!(job = %lease.job.id, image = %image.id, %error, "a preview was not shown");
+        }
+    }
+
+    async fn give_up(
+        &self,
+        lease: &Lease,
+        image: Image,
+        call: Option<CallId>,
+        failure: &Failure,
+    ) -> Result<(), Failure> {
+        tracing::warn!(job = %lease.job.id, image = %image.id, code = failure.code(), error = %failure, "an image can't be made");
+        let message = failure.message();
+        let fault = Fault { code: failure.code(), message: &message, request_id: failure.request_id() };
+        Ok(lease.record_failure(image.id, call, &fault).await?)
+    }
+}
+
+/// `{user}/jobs/{job}/{variant}-{slide}-{ratio}-{mark}.{ext}`: for a finished image the mark is a digest, so the same image lands on the
+/// same object.
+fn object_path(job: &Job, image: &Image, mark: &str, edit: &Edit) -> String {
+    let Image { variant, slide, ratio, .. } = image;
+    format!("{}/jobs/{}/{variant}-{slide}-{}-{mark}.{}", job.user_id, job.id, ratio.in_path(), edit.format.extension())
+}
+
+/// A stable name for the owner that tells the provider nothing about them.
+fn pseudonym(job: &Job) -> String {
+    let digest = Sha256::digest(job.user_id.as_bytes());
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}

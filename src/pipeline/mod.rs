@@ -1,0 +1,209 @@
+//! The sentence of the product: fetch the sources, edit, check, upload, record.
+//!
+//! Knows neither the clock of the worker nor where jobs come from. Every write goes through the lease; when that is lost, the job is left
+//! as it is.
+
+mod edit;
+mod prompt;
+mod sources;
+mod stop;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use tokio::sync::Semaphore;
+
+pub use prompt::compose;
+pub use stop::{Stop, StopHandle, Wish, stop};
+
+use crate::failure::Failure;
+use crate::job::{Ending, Stage};
+use crate::provider::{PriceTable, Provider};
+use crate::queue::{self, Fault, Lease};
+use crate::storage::Storage;
+
+/// What the pipeline may decide by itself.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Model for jobs that name none.
+    pub model: String,
+    /// Models that jobs may name; all when empty.
+    pub models: Vec<String>,
+    /// Quality for jobs that name none.
+    pub quality: String,
+    /// What tokens cost.
+    pub prices: PriceTable,
+    /// Tries of an image.
+    pub image_tries: u32,
+    /// Whether calls take their places in the row that all workers share: the rate itself is in the database.
+    pub rated: bool,
+    /// Calls at once, over all jobs.
+    pub calls: usize,
+    /// Calls at once for one job.
+    pub calls_per_job: usize,
+    /// Pictures in memory at once.
+    pub transfers: usize,
+    /// Folder for sources.
+    pub spool: PathBuf,
+}
+
+/// The hands, and the permits that bound what they do at once.
+pub struct Pipeline {
+    storage: Arc<Storage>,
+    provider: Arc<Provider>,
+    settings: Settings,
+    /// One for each paid call.
+    calls: Semaphore,
+    /// One for each picture in memory.
+    transfers: Arc<Semaphore>,
+    /// One for each picture that is decoded: as many as there are cores.
+    decodes: Arc<Semaphore>,
+}
+
+/// How the work on a job came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The job is over.
+    Ended(Ending),
+    /// It was given back for another worker.
+    Released,
+    /// It is somebody else's, or gone: nothing was written.
+    Lost,
+}
+
+impl Pipeline {
+    /// A pipeline with these hands.
+    pub fn new(storage: Arc<Storage>, provider: Arc<Provider>, settings: Settings) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Self {
+            calls: Semaphore::new(settings.calls),
+            transfers: Arc::new(Semaphore::new(settings.transfers)),
+            decodes: Arc::new(Semaphore::new(cores)),
+            storage,
+            provider,
+            settings,
+        }
+    }
+
+    /// Makes the images that the job still lacks, until they are made or `stop` says otherwise.
+    pub async fn run(&self, lease: Lease, mut stop: Stop) -> Outcome {
+        let (job, user) = (lease.job.id, lease.job.user_id);
+        let gate = Gate { stop: stop.clone(), paused: AtomicBool::new(false) };
+        let made = tokio::select! {
+            made = self.make(&lease, &gate) => made,
+            wish = stop.at_once() => match wish {
+                Wish::Cancel => return end(lease, true, None).await,
+                Wish::Lost => return Outcome::Lost,
+                _ => return release(lease, ANOTHER_WORKER).await,
+            },
+        };
+        match made {
+            Ok(()) => match gate.closed() {
+                None => end(lease, false, None).await,
+                Some(why) => match lease.list_images().await {
+                    Ok(left) if left.is_empty() => end(lease, false, None).await,
+                    Ok(_) => release(lease, why).await,
+                    Err(error) => left_alone(&error),
+                },
+            },
+            Err(Failure::Queue(error)) => left_alone(&error),
+            Err(failure) => {
+                tracing::warn!(%job, %user, code = failure.code(), error = %failure, "the job can't be done");
+                let message = failure.message();
+                let fault = Fault { code: failure.code(), message: &message, request_id: failure.request_id() };
+                end(lease, false, Some(&fault)).await
+            }
+        }
+    }
+
+    async fn make(&self, lease: &Lease, gate: &Gate) -> Result<(), Failure> {
+        let images = lease.list_images().await?;
+        if images.is_empty() {
+            return Ok(());
+        }
+        let sources = sources::fetch(&self.storage, &lease.job, &self.settings.spool).await?;
+        lease.report_progress(Stage::Generating).await?;
+        let images: Vec<_> =
+            images.into_iter().map(|image| self.make_image(lease, image, &sources.files, gate)).collect();
+        let mut images = stream::iter(images).buffer_unordered(self.settings.calls_per_job);
+        let all = async {
+            while let Some(made) = images.next().await {
+                made?;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            made = all => made,
+            failure = report(lease) => Err(failure.into()),
+        }
+    }
+}
+
+/// Says whether another image of a job may be begun.
+struct Gate {
+    stop: Stop,
+    /// Whether the provider is to be left alone for longer than a job should wait in a worker.
+    paused: AtomicBool,
+}
+
+impl Gate {
+    /// Why no other image may be begun, in words for the job's owner; nothing when one may.
+    fn closed(&self) -> Option<&'static str> {
+        if self.paused.load(Ordering::Relaxed) {
+            Some("Waiting until the provider can be used again")
+        } else if self.stop.may_begin() {
+            None
+        } else {
+            Some(ANOTHER_WORKER)
+        }
+    }
+
+    /// Waits for this time, or until no other image may be begun.
+    async fn sleep(&self, pause: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.stop.closing() => {}
+        }
+    }
+
+    fn pause(&self) {
+        self.paused.store(true, Ordering::Relaxed);
+    }
+}
+
+const ANOTHER_WORKER: &str = "Waiting for another worker";
+
+/// Shows progress that was held back because the row had just changed. Ends only when it fails.
+async fn report(lease: &Lease) -> queue::Error {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if let Err(error) = lease.report_what_is_owed().await {
+            return error;
+        }
+    }
+}
+
+async fn end(lease: Lease, cancelled: bool, fault: Option<&Fault<'_>>) -> Outcome {
+    match lease.finish_job(cancelled, fault).await {
+        Ok(ending) => Outcome::Ended(ending),
+        Err(error) => left_alone(&error),
+    }
+}
+
+async fn release(lease: Lease, why: &str) -> Outcome {
+    match lease.release_job(Duration::ZERO, why).await {
+        Ok(()) => Outcome::Released,
+        Err(error) => left_alone(&error),
+    }
+}
+
+/// The job can't be written any more. When its lease has run out, whoever takes it up finds what was recorded.
+fn left_alone(error: &queue::Error) -> Outcome {
+    if !matches!(error, queue::Error::Lost) {
+        tracing::error!(%error, "the job is left to its lease");
+    }
+    Outcome::Lost
+}

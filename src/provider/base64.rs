@@ -1,0 +1,118 @@
+//! Base64 that comes in pieces of any length, decoded as it comes.
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+/// Takes padded and unpadded ends: servers write both.
+const ENGINE: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// A base64 text on its way to being bytes. Once it is broken it stays so, and takes no more memory.
+#[derive(Debug, Default)]
+pub(super) struct Decoder {
+    bytes: Vec<u8>,
+    /// Characters that don't fill a group of four yet.
+    group: [u8; 4],
+    filled: usize,
+    /// Padding ends the text: nothing may follow it.
+    ended: bool,
+    broken: bool,
+}
+
+impl Decoder {
+    /// A decoder with room for the bytes of `expected` characters.
+    pub(super) fn with_room(expected: usize) -> Self {
+        Self { bytes: Vec::with_capacity(expected / 4 * 3), ..Self::default() }
+    }
+
+    /// Takes the next characters of the text.
+    pub(super) fn push(&mut self, mut text: &[u8]) {
+        while self.filled > 0 && !text.is_empty() {
+            self.group[self.filled] = text[0];
+            self.filled += 1;
+            text = &text[1..];
+            if self.filled == 4 {
+                self.filled = 0;
+                let group = self.group;
+                self.decode(&group);
+            }
+        }
+        let (whole, rest) = text.split_at(text.len() - text.len() % 4);
+        self.decode(whole);
+        if !rest.is_empty() {
+            self.group[..rest.len()].copy_from_slice(rest);
+            self.filled = rest.len();
+        }
+    }
+
+    fn decode(&mut self, groups: &[u8]) {
+        if groups.is_empty() || self.broken {
+            return;
+        }
+        if self.ended || ENGINE.decode_vec(groups, &mut self.bytes).is_err() {
+            self.broken = true;
+            self.bytes = Vec::new();
+        }
+        self.ended = groups.ends_with(b"=");
+    }
+
+    /// Marks the text as something that base64 can't contain.
+    pub(super) fn spoil(&mut self) {
+        self.broken = true;
+        self.bytes = Vec::new();
+    }
+
+    /// The bytes, or nothing when the text was no base64.
+    pub(super) fn finish(mut self) -> Option<Vec<u8>> {
+        let (group, filled) = (self.group, self.filled);
+        self.decode(&group[..filled]);
+        self.bytes.shrink_to_fit();
+        (!self.broken).then_some(self.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(pieces: &[&[u8]]) -> Option<Vec<u8>> {
+        let mut decoder = Decoder::default();
+        pieces.iter().for_each(|piece| decoder.push(piece));
+        decoder.finish()
+    }
+
+    #[test]
+    fn a_text_cut_anywhere_gives_the_same_bytes() {
+        for length in 0..20_u8 {
+            let bytes: Vec<u8> = (0..length).map(|byte| byte.wrapping_mul(83)).collect();
+            let padded = base64::engine::general_purpose::STANDARD.encode(&bytes);
+            for text in [padded.as_str(), padded.trim_end_matches('=')] {
+                let text = text.as_bytes();
+                for first in 0..=text.len() {
+                    for second in first..=text.len() {
+                        let pieces = [&text[..first], &text[first..second], &text[second..]];
+                        assert_eq!(
+                            decoded(&pieces).as_ref(),
+                            Some(&bytes),
+                            "{length} bytes cut at {first} and {second}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_base64_gives_nothing() {
+        for text in ["A", "AB*D", "AAAA AAAA", "AA==AAAA", "AAAAA", "=AAA", "AA=A", "AAAA===="] {
+            for cut in 0..=text.len() {
+                assert_eq!(decoded(&[&text.as_bytes()[..cut], &text.as_bytes()[cut..]]), None, "{text} cut at {cut}");
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Connections: TLS, the pool, and sending a statement again when the database was away.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{Error, Queue};
+
+/// How long a statement is sent again while the database is away. Later the lease is gone anyway.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// A statement that takes longer has lost its connection.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// Where the database is and how it is reached.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Address, role and password.
+    pub database: tokio_postgres::Config,
+    /// Certificates to trust besides the public ones, in PEM; Supabase's databases are signed by its own.
+    pub certificates: Option<PathBuf>,
+    /// Connections at most.
+    pub connections: usize,
+}
+
+/// TLS with verified certificates: the public roots, and those in the file `certificates`.
+pub fn tls(certificates: Option<&PathBuf>) -> anyhow::Result<MakeRustlsConnect> {
+    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    if let Some(path) = certificates {
+        for certificate in CertificateDer::pem_file_iter(path)? {
+            roots.add(certificate?)?;
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+impl Queue {
+    /// A pool that connects when it is first used.
+    pub fn new(settings: &Settings) -> anyhow::Result<Self> {
+        let manager = Manager::from_config(
+            settings.database.clone(),
+            tls(settings.certificates.as_ref())?,
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let pool = Pool::builder(manager)
+            .max_size(settings.connections)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(SILENCE))
+            .create_timeout(Some(SILENCE))
+            .build()?;
+        Ok(Self { pool })
+    }
+
+    /// Sends a statement, again while the database is away.
+    pub(super) async fn rows(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        self.again(PATIENCE, SILENCE, sql, values).await
+    }
+
+    /// [`Queue::rows`] for a statement that answers with one row or none.
+    pub(super) async fn row(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, Error> {
+        Ok(self.rows(sql, values).await?.pop())
+    }
+
+    /// Sends a statement once: for what is done again soon anyway.
+    pub(super) async fn once(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        self.answered(SILENCE, sql, values).await
+    }
+
+    /// Sends a statement, again for as long as `patience` while the database is away or an answer takes longer than `silence`.
+    pub(super) async fn again(
+        &self,
+        patience: Duration,
+        silence: Duration,
+        sql: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        let since = Instant::now();
+        let mut pause = Duration::from_millis(50);
+        loop {
+            match self.answered(silence, sql, values).await {
+                Err(Error::Away(reason)) if since.elapsed() < patience => {
+                    tracing::debug!(reason, "database away, sending the statement again");
+                    tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+                    pause = (pause * 2).min(Duration::from_secs(5));
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn answered(&self, silence: Duration, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        let away = || Error::Away(format!("no answer in {} s", silence.as_secs_f32()));
+        let client = tokio::time::timeout(silence, self.pool.get()).await.map_err(|_| away())??;
+        let answer = tokio::time::timeout(silence, async {
+            let statement = client.prepare_cached(sql).await?;
+            client.query(&statement, values).await
+        });
+        match answer.await {
+            Ok(rows) => Ok(rows?),
+            Err(_) => {
+                // What the connection is doing is unknown: it is not used again.
+                drop(deadpool_postgres::Object::take(client));
+                Err(away())
+            }
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The permission to write one job: every method is fenced by the lease's token in SQL, and fails with [`Error::Lost`] once the lease
+//! is somebody else's.
+//!
+//! The token, and not the job's attempt, is the fence: an interrupted job gets its attempt back, so an attempt's number can come twice;
+//! a token can't.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Error, PROVIDER, Queue};
+use crate::job::{Ending, Format, Image, Job, Size, Stage};
+
+/// A job row changes at most so often while it runs: each change costs every subscriber a query.
+const BETWEEN_REPORTS: Duration = Duration::from_secs(1);
+
+/// A claimed job and the permission to write it.
+pub struct Lease {
+    /// What is to be made.
+    pub job: Job,
+    queue: Queue,
+    token: i64,
+    report: Mutex<Report>,
+}
+
+/// When the job row last changed, and whether it has something new to tell.
+struct Report {
+    at: Instant,
+    owed: bool,
+}
+
+/// Outcome of a renewal: the lease with this token holds for another while.
+#[derive(Clone, Copy, Debug)]
+pub struct Renewal {
+    /// Which lease.
+    pub token: i64,
+    /// Whether the owner wants the job cancelled.
+    pub cancel_requested: bool,
+}
+
+/// Row of `carousel_private.provider_calls` that is open while a paid call runs.
+#[derive(Clone, Copy, Debug)]
+pub struct CallId(i64);
+
+/// Answer to the wish to make a paid call.
+#[derive(Clone, Copy, Debug)]
+pub enum Begun {
+    /// It is written down: go ahead.
+    Call(CallId),
+    /// Nothing was written: the provider is to be left alone for so long.
+    Paused(Duration),
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A finished image, as its row tells it.
+#[derive(Debug)]
+pub struct Recorded<'a> {
+    /// Object in the bucket.
+    pub path: &'a str,
+    /// Placeholder, base64.
+    pub thumbhash: &'a str,
+    /// Width and height in pixels.
+    pub size: Size,
+    /// Length of the object.
+    pub bytes: usize,
+    /// File format.
+    pub format: Format,
+    /// Digest of the object, hex.
+    pub sha256: &'a str,
+    /// Tokens, as the provider wrote them.
+    pub usage: Option<&'a Value>,
+    /// Millionths of a dollar; none when the model has no price.
+    pub cost: Option<i64>,
+    /// From the call's start until now.
+    pub duration: Duration,
+    /// The provider's id of the call.
+    pub request_id: Option<&'a str>,
+}
+
+/// Why an image or a job failed, for its row.
+#[derive(Clone, Debug)]
+pub struct Fault<'a> {
+    /// Stable code.
+    pub code: &'a str,
+    /// Words for a person.
+    pub message: &'a str,
+    /// The provider's id of the call.
+    pub request_id: Option<&'a str>,
+}
+
+impl Lease {
+    pub(super) fn new(queue: Queue, job: Job, token: i64) -> Self {
+        Self { job, queue, token, report: Mutex::new(Report { at: Instant::now(), owed: false }) }
+    }
+
+    /// What the renewal names it by.
+    pub fn token(&self) -> i64 {
+        self.token
+    }
+
+    /// The images that are still to be made.
+    pub async fn list_images(&self) -> Result<Vec<Image>, Error> {
+        let rows = self.queue.rows(include_str!("../../sql/list_images.sql"), &[&self.job.id]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Image {
+                    id: row.try_get("id")?,
+                    variant: row.try_get("variant")?,
+                    slide: row.try_get("slide")?,
+                    ratio: row.try_get::<_, &str>("aspect_ratio")?.parse()?,
+                })
+            })
+            .collect()
+    }
+
+    /// Shows the stage, and the counters as the image rows have them.
+    pub async fn report_progress(&self, stage: Stage) -> Result<(), Error> {
+        self.may_report(Duration::ZERO);
+        let statement = include_str!("../../sql/report_progress.sql");
+        self.fenced(statement, &[&self.job.id, &self.token, &stage.as_str()]).await
+    }
+
+    /// Shows the counters if an image was recorded while the row had just changed.
+    pub async fn report_what_is_owed(&self) -> Result<(), Error> {
+        let due = {
+            let report = self.report.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            report.owed && report.at.elapsed() >= BETWEEN_REPORTS
+        };
+        if due { self.report_progress(Stage::Generating).await } else { Ok(()) }
+    }
+
+    /// Writes down that a paid call is about to be made. Nothing is paid for that was not written down.
+    pub async fn begin_call(
+        &self,
+        image: Uuid,
+        model: &str,
+        quality: Option<&str>,
+        prompt: &str,
+    ) -> Result<Begun, Error> {
+        let statement = include_str!("../../sql/begin_call.sql");
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
+            [&self.job.id, &self.token, &image, &model, &quality, &prompt];
+        let row = self.queue.row(statement, &values).await?.ok_or(Error::Lost)?;
+        match row.try_get("id")? {
+            Some(id) => Ok(Begun::Call(CallId(id))),
+            None => Ok(Begun::Paused(seconds(row.try_get("seconds")?))),
+        }
+    }
+
+    /// Leaves the provider alone for the time `pause`: every worker that shares its key does. `reason` is for the dashboard.
+    pub async fn pause_provider(&self, pause: Duration, reason: &str) -> Result<(), Error> {
+        let statement = include_str!("../../sql/pause_provider.sql");
+        self.queue.rows(statement, &[&PROVIDER, &pause.as_secs_f64(), &reason]).await?;
+        Ok(())
+    }
+
+    /// Takes the next place in the row of all workers' calls, and says how long to wait for it.
+    pub async fn reserve_call(&self) -> Result<Duration, Error> {
+        let row = self.queue.row(include_str!("../../sql/reserve_call.sql"), &[&PROVIDER]).await?;
+        Ok(seconds(row.map_or(Ok(0.0), |row| row.try_get("wait_seconds"))?))
+    }
+
+    /// Closes a call that failed and is to be made again. The books are kept even when the lease is lost.
+    pub async fn end_call(&self, call: CallId, outcome: &str, request_id: Option<&str>) -> Result<(), Error> {
+        self.queue.rows(include_str!("../../sql/end_call.sql"), &[&call.0, &outcome, &request_id]).await?;
+        Ok(())
+    }
+
+    /// Shows a partial preview on the image's row.
+    pub async fn record_preview(&self, image: Uuid, path: &str) -> Result<(), Error> {
+        let statement = include_str!("../../sql/record_preview.sql");
+        self.fenced(statement, &[&self.job.id, &self.token, &image, &path]).await
+    }
+
+    /// Records a finished image, its call and the job's progress in one statement.
+    pub async fn record_image(&self, image: Uuid, call: CallId, made: &Recorded<'_>) -> Result<(), Error> {
+        let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+        let (width, height) = (number(made.size.width), number(made.size.height));
+        let bytes = i64::try_from(made.bytes).unwrap_or(i64::MAX);
+        let duration = i32::try_from(made.duration.as_millis()).unwrap_or(i32::MAX);
+        let show = self.may_report(BETWEEN_REPORTS);
+        self.fenced(
+            include_str!("../../sql/record_image.sql"),
+            &[
+                &self.job.id,
+                &self.token,
+                &image,
+                &call.0,
+                &made.path,
+                &made.thumbhash,
+                &width,
+                &height,
+                &bytes,
+                &made.format.mime(),
+                &made.sha256,
+                &made.usage,
+                &made.cost,
+                &duration,
+                &made.request_id,
+                &show,
+            ],
+        )
+        .await
+    }
+
+    /// Records that an image can't be made; `call` is the paid call that told so, when there was one.
+    pub async fn record_failure(&self, image: Uuid, call: Option<CallId>, fault: &Fault<'_>) -> Result<(), Error> {
+        let call = call.map(|call| call.0);
+        let show = self.may_report(BETWEEN_REPORTS);
+        self.fenced(
+            include_str!("../../sql/record_failure.sql"),
+            &[&self.job.id, &self.token, &image, &call, &fault.code, &fault.message, &fault.request_id, &show],
+        )
+        .await
+    }
+
+    /// Ends the job and gives the lease back. What its images are decides how it ended; `fault` ends those that were not made.
+    pub async fn finish_job(self, cancelled: bool, fault: Option<&Fault<'_>>) -> Result<Ending, Error> {
+        let (code, message) = (fault.map(|fault| fault.code), fault.map(|fault| fault.message));
+        let statement = include_str!("../../sql/finish_job.sql");
+        let row = self.queue.row(statement, &[&self.job.id, &self.token, &cancelled, &code, &message]).await?;
+        match row.ok_or(Error::Lost)?.try_get("status")? {
+            "completed" => Ok(Ending::Completed),
+            "partial" => Ok(Ending::Partial),
+            "cancelled" => Ok(Ending::Cancelled),
+            _ => Ok(Ending::Failed),
+        }
+    }
+
+    /// Gives the job back unfinished, for any worker to take up after `delay`, with its attempt given back. `why` is for its owner.
+    pub async fn release_job(self, delay: Duration, why: &str) -> Result<(), Error> {
+        let statement = include_str!("../../sql/release_job.sql");
+        self.fenced(statement, &[&self.job.id, &self.token, &delay.as_secs_f64(), &why]).await
+    }
+
+    /// Runs a statement that touches a row exactly when the lease holds, and returns it.
+    async fn fenced(&self, sql: &str, values: &[&(dyn tokio_postgres::types::ToSql + Sync)]) -> Result<(), Error> {
+        self.queue.row(sql, values).await?.map(|_| ()).ok_or(Error::Lost)
+    }
+
+    /// Whether the job row may change now; if not, it owes a report.
+    fn may_report(&self, pause: Duration) -> bool {
+        let mut report = self.report.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let may = report.at.elapsed() >= pause;
+        if may {
+            report.at = Instant::now();
+        }
+        report.owed = !may;
+        may
+    }
+}
+
+fn seconds(number: f64) -> Duration {
+    Duration::from_secs_f64(number.clamp(0.0, 1e9))
+}

@@ -1,0 +1,122 @@
+//! The queue in PostgreSQL: jobs are claimed here, and every write to a claimed job is a method of its [`Lease`].
+//!
+//! The only user of `sql/`: each file there is one statement, run by the function of the same name. No transaction is ever open while
+//! something else is waited for. It does not decide what is tried again, except that a statement which failed because the database was
+//! away is sent again until it is back.
+
+mod cleanup;
+mod connection;
+mod error;
+mod lease;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+pub use cleanup::Debris;
+pub use connection::{Settings, tls};
+pub use error::Error;
+pub use lease::{Begun, CallId, Fault, Lease, Recorded, Renewal};
+
+use crate::job::Job;
+
+/// Name of the provider's row in `carousel_private.provider_budget`: one key, one budget.
+const PROVIDER: &str = "openai";
+
+/// Connections to the database, shared by everything that reads or writes the queue. Cheap to clone.
+#[derive(Clone)]
+pub struct Queue {
+    pool: deadpool_postgres::Pool,
+}
+
+/// What a worker says of itself to the dashboard.
+#[derive(Clone, Debug)]
+pub struct WorkerReport<'a> {
+    /// Random for each process.
+    pub id: Uuid,
+    /// Host and process id.
+    pub name: &'a str,
+    /// Jobs at once, at most.
+    pub concurrency: i32,
+    /// Jobs now.
+    pub running: i32,
+    /// `running`, `draining` or `stopped`.
+    pub state: &'static str,
+}
+
+impl Queue {
+    /// Takes up to `slots` jobs, round the users, and leases them to `worker` for the time `lease`.
+    pub async fn claim_jobs(&self, worker: Uuid, slots: usize, lease: Duration) -> Result<Vec<Lease>, Error> {
+        let slots = i64::try_from(slots).unwrap_or(i64::MAX);
+        // Not sent again when the database goes away in mid-claim: the next wake claims anew, and what this one took runs out.
+        let statement = include_str!("../../sql/claim_jobs.sql");
+        let rows = self.once(statement, &[&worker, &slots, &lease.as_secs_f64()]).await?;
+        rows.iter().map(|row| Ok(Lease::new(self.clone(), job(row)?, row.try_get("token")?))).collect()
+    }
+
+    /// Takes back the jobs whose leases ran out; those that have lost `attempts` workers fail. Returns how many there were. The leases
+    /// with the tokens `held` are the caller's own: it is alive, whatever kept it from renewing them.
+    pub async fn rescue_jobs(&self, attempts: i32, held: &[i64]) -> Result<usize, Error> {
+        Ok(self.once(include_str!("../../sql/rescue_jobs.sql"), &[&attempts, &held]).await?.len())
+    }
+
+    /// Lets scheduled jobs that are due take their turns. Returns how many did, and the time until the next one is due.
+    pub async fn stage_jobs(&self) -> Result<(u64, Option<Duration>), Error> {
+        let row = self.once(include_str!("../../sql/stage_jobs.sql"), &[]).await?.pop().ok_or(Error::Lost)?;
+        let staged = u64::try_from(row.try_get::<_, i64>("staged")?).unwrap_or(0);
+        let next = row.try_get::<_, Option<f64>>("next_in_seconds")?;
+        Ok((staged, next.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 1e9)))))
+    }
+
+    /// Prolongs the leases with these tokens by the time `lease`. A lease that does not come back is lost.
+    ///
+    /// Gives up after half of `lease`; a connection that has gone silent is replaced before.
+    pub async fn renew_leases(&self, tokens: &[i64], lease: Duration) -> Result<Vec<Renewal>, Error> {
+        let statement = include_str!("../../sql/renew_leases.sql");
+        let rows = self.again(lease / 3, lease / 6, statement, &[&tokens, &lease.as_secs_f64()]).await?;
+        rows.iter()
+            .map(|row| Ok(Renewal { token: row.try_get("token")?, cancel_requested: row.try_get("cancel_requested")? }))
+            .collect()
+    }
+
+    /// Says how many images a minute all workers together may ask for.
+    pub async fn set_rate(&self, images_per_minute: u32) -> Result<(), Error> {
+        let rate = i32::try_from(images_per_minute).unwrap_or(i32::MAX);
+        self.rows(include_str!("../../sql/set_rate.sql"), &[&PROVIDER, &rate]).await?;
+        Ok(())
+    }
+
+    /// Says in `carousel_private.workers` that the worker lives.
+    pub async fn report_worker(&self, report: &WorkerReport<'_>) -> Result<(), Error> {
+        let version = env!("CARGO_PKG_VERSION");
+        self.once(
+            include_str!("../../sql/report_worker.sql"),
+            &[&report.id, &report.name, &version, &report.concurrency, &report.running, &report.state],
+        )
+        .await?;
+        Ok(())
+    }
+}
+
+fn job(row: &Row) -> Result<Job, Error> {
+    let style: Value = row.try_get("style")?;
+    let format: Option<String> = row.try_get("output_format")?;
+    Ok(Job {
+        id: row.try_get("id")?,
+        user_id: row.try_get("user_id")?,
+        attempt: row.try_get("attempt")?,
+        prompt: row.try_get("prompt")?,
+        slide_prompts: row.try_get("slide_prompts")?,
+        source_paths: row.try_get("source_paths")?,
+        style: style.as_object().cloned().unwrap_or_default(),
+        variants: row.try_get("variants")?,
+        model: row.try_get("model")?,
+        quality: row.try_get("quality")?,
+        format: format.as_deref().unwrap_or("png").parse()?,
+        background: row.try_get("background")?,
+        partial_previews: u8::try_from(row.try_get::<_, i32>("partial_previews")?).unwrap_or(0),
+        total_images: row.try_get("total_images")?,
+    })
+}

@@ -1,0 +1,225 @@
+//! Supabase Storage: sources down, images up.
+//!
+//! Built on the crate `supabase-storage-rs`, with an HTTP client of our own in it (its limits of time, its User-Agent, and the key in both headers). Looking
+//! up the bucket, listing and signing are the crate's. Bytes go through the same client in requests of our own, because the crate holds whole bodies
+//! in memory, puts paths into addresses as they are, takes the refusals of some calls for successes, and sends a number as `cache-control`, which Storage
+//! stores word for word. Removing many objects in one request it can't do.
+//!
+//! Not responsible for who may see a file (the worker's key sees all: check a path's owner before) nor for trying again. Its weakness: the crate's
+//! three calls hold an answer in memory whatever its size; they are made now and then and never for an image.
+
+mod download;
+mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+mod path;
+#[cfg(test)]
+mod tests;
+mod upload;
+
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Response, Url, redirect};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use supabase_storage_rs::models::{Column, FileSearchOptions, Order, SortBy, StorageClient};
+
+use error::lost;
+use upload::Uploaders;
+
+pub use download::Downloaded;
+pub use error::Error;
+
+/// Storage removes so many objects in one request.
+const MAX_REMOVED: usize = 1_000;
+/// How much of an answer that is no file is read.
+const MAX_ANSWER: usize = 4 * 1024 * 1024;
+
+/// Where Storage is.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The project: `https://<ref>.supabase.co`.
+    pub url: Url,
+    /// A secret key, `sb_secret_...`, or the legacy service_role key.
+    pub secret_key: SecretString,
+    /// The bucket of everything that is read and written.
+    pub bucket: String,
+    /// How long connecting may take, TLS included.
+    pub connect_timeout: Duration,
+    /// How long a download may pause.
+    pub silence_timeout: Duration,
+    /// How long one request may take in all.
+    pub total_timeout: Duration,
+}
+
+/// Settings that no request can be made with.
+#[derive(Debug, thiserror::Error)]
+#[error("Storage can't be called: {0}")]
+pub struct Unusable(String);
+
+/// A line of a folder's listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name within the folder, without the folder's path.
+    pub name: String,
+    /// Whether it is a folder itself.
+    pub is_folder: bool,
+    /// When the object was made, as Storage writes it (RFC 3339); folders have no time.
+    pub created_at: Option<String>,
+}
+
+/// One bucket of a project's Storage.
+pub struct Storage {
+    /// The crate's client; its `client` carries key and limits in every request.
+    inner: StorageClient,
+    uploaders: Uploaders,
+    settings: Settings,
+}
+
+impl Storage {
+    /// A bucket with these settings. Connects to nothing.
+    pub fn new(settings: Settings) -> Result<Self, Unusable> {
+        let unusable = |reason: &str| Unusable(reason.to_owned());
+        if !matches!(settings.url.scheme(), "http" | "https") || settings.url.host_str().is_none() {
+            return Err(unusable("SUPABASE_URL must begin with https:// or http:// and name a host"));
+        }
+        if path::check(&settings.bucket).is_err() || settings.bucket.contains('/') {
+            return Err(unusable("the bucket's name has characters that no bucket has"));
+        }
+        let uploaders = Uploaders::new(settings.clone());
+        let api_key = settings.secret_key.expose_secret().to_owned();
+        let project_url = settings.url.as_str().trim_end_matches('/').to_owned();
+        Ok(Self { inner: StorageClient { client: client(&settings)?, project_url, api_key }, uploaders, settings })
+    }
+
+    /// Makes sure that Storage answers, accepts the key, and has the bucket, and that the bucket is private.
+    pub async fn check(&self) -> Result<(), Error> {
+        let bucket = self.inner.get_bucket(&self.settings.bucket).await;
+        let public = match bucket.map_err(|error| self.failed(error)) {
+            Ok(bucket) => bucket.public,
+            // A bucket that was made in SQL has no owner, which the crate doesn't expect.
+            Err(Error::NotUnderstood { body: Some(body), .. }) if body["id"].is_string() => {
+                body["public"] == json!(true)
+            }
+            Err(error) => return Err(error),
+        };
+        if public { Err(Error::PublicBucket { bucket: self.settings.bucket.clone() }) } else { Ok(()) }
+    }
+
+    /// Lists a folder by name, at most `limit` entries from the `offset`th on. An empty folder and one that is not there look the same.
+    pub async fn list(&self, folder: &str, limit: u32, offset: u32) -> Result<Vec<Entry>, Error> {
+        let sort_by = Some(SortBy { column: Column::Name, order: Order::Asc });
+        let options = FileSearchOptions { limit: Some(limit), offset: Some(offset), sort_by, search: None };
+        let files = self.inner.list_files(&self.settings.bucket, Some(folder), Some(options)).await;
+        let entry = |file: supabase_storage_rs::models::FileObject| Entry {
+            is_folder: file.id.is_none(),
+            name: file.name,
+            created_at: file.created_at,
+        };
+        Ok(files.map_err(|error| self.failed(error))?.into_iter().map(entry).collect())
+    }
+
+    /// An address that anyone may read the object at, for so long. Never store it: it is as good as a key.
+    pub async fn sign(&self, path: &str, expires: Duration) -> Result<Url, Error> {
+        let encoded = path::encode(path)?;
+        let signed = self.inner.create_signed_url(&self.settings.bucket, &encoded, expires.as_secs()).await;
+        let signed = signed.map_err(|error| self.failed(error))?;
+        let address = format!("{}/storage/v1{signed}", self.inner.project_url);
+        address.parse().map_err(|_| Error::not_understood("it signed an address that is none"))
+    }
+
+    /// Removes objects; gives the paths of those that were there. What is not there, or not this key's to remove, is passed over.
+    pub async fn remove(&self, paths: &[String]) -> Result<Vec<String>, Error> {
+        let mut removed = Vec::new();
+        for some in paths.chunks(MAX_REMOVED) {
+            let request = self.inner.client.delete(self.address(&["object", &self.settings.bucket]));
+            let response = request.json(&json!({ "prefixes": some })).send().await.map_err(|error| lost(&error))?;
+            let objects = self.answer(response).await?;
+            let objects =
+                objects.as_array().ok_or_else(|| Error::not_understood("it sent no list of what it removed"))?;
+            removed.extend(objects.iter().filter_map(|object| object["name"].as_str().map(str::to_owned)));
+        }
+        Ok(removed)
+    }
+
+    /// An address below `/storage/v1` of the project.
+    fn address(&self, segments: &[&str]) -> Url {
+        let mut url = self.settings.url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(["storage", "v1"]).extend(segments);
+        }
+        url
+    }
+
+    /// The address of an object.
+    fn object(&self, path: &str) -> Result<Url, Error> {
+        path::check(path)?;
+        let segments: Vec<&str> =
+            ["object", self.settings.bucket.as_str()].into_iter().chain(path.split('/')).collect();
+        Ok(self.address(&segments))
+    }
+
+    /// Reads an answer that is no file: JSON, or a refusal.
+    async fn answer(&self, mut response: Response) -> Result<Value, Error> {
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        loop {
+            let chunk = tokio::time::timeout(self.settings.silence_timeout, response.chunk()).await;
+            match chunk.map_err(|_| Error::silent()).and_then(|chunk| chunk.map_err(|error| lost(&error))) {
+                Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_ANSWER => body.extend_from_slice(&chunk),
+                Ok(Some(_)) => return Err(Error::not_understood("it sent an answer of some megabytes")),
+                Ok(None) => break,
+                // A refusal is one, also when its words break off.
+                Err(_) if status >= 300 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if (200..300).contains(&status) {
+            serde_json::from_slice(&body).map_err(|_| Error::not_understood("it sent no JSON"))
+        } else {
+            Err(self.refused(status, &body))
+        }
+    }
+
+    fn refused(&self, status: u16, body: &[u8]) -> Error {
+        error::refused(status, body, self.settings.secret_key.expose_secret())
+    }
+
+    /// The meaning of a failure of the crate's.
+    fn failed(&self, error: supabase_storage_rs::errors::Error) -> Error {
+        use supabase_storage_rs::errors::Error as Inner;
+        match error {
+            Inner::RequestError(error) => lost(&error),
+            Inner::StorageError { status, message } => self.refused(status.as_u16(), message.as_bytes()),
+            other => Error::not_understood(&other.to_string()),
+        }
+    }
+}
+
+/// A client that carries the key in every request.
+fn client(settings: &Settings) -> Result<Client, Unusable> {
+    let key = settings.secret_key.expose_secret();
+    let header = |value: String| {
+        let mut value = HeaderValue::try_from(value).map_err(|_| {
+            Unusable("SUPABASE_SECRET_KEY has characters that no key has, perhaps a line end".to_owned())
+        })?;
+        value.set_sensitive(true);
+        Ok(value)
+    };
+    // New keys are read from `apikey`, legacy ones from `Authorization`.
+    let headers = HeaderMap::from_iter([
+        (HeaderName::from_static("apikey"), header(key.to_owned())?),
+        (AUTHORIZATION, header(format!("Bearer {key}"))?),
+    ]);
+    let client = Client::builder()
+        .user_agent(concat!("carousel/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
+        .redirect(redirect::Policy::none())
+        .connect_timeout(settings.connect_timeout)
+        .timeout(settings.total_timeout);
+    // A peer that stops taking what was already handed to the system is noticed by the system only.
+    #[cfg(target_os = "linux")]
+    let client = client.tcp_user_timeout(settings.silence_timeout);
+    client.build().map_err(|error| Unusable(error.to_string()))
+}

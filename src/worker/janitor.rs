@@ -1,0 +1,60 @@
+//! Removes objects whose rows are gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::queue::Queue;
+use crate::storage::Storage;
+
+/// Storage takes no more in one request.
+const BATCH: usize = 100;
+/// First wait before a removal that failed is tried again; it grows with each try.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// Between two searches for objects without a row, and how old such an object must be: no upload takes so long.
+const SWEEP: Duration = Duration::from_secs(3600);
+
+/// Cleans for ever, looking every `idle` when there was nothing to do.
+pub(super) async fn clean(queue: Queue, storage: Arc<Storage>, idle: Duration) {
+    let mut swept = Instant::now();
+    loop {
+        if swept.elapsed() > SWEEP {
+            swept = Instant::now();
+            match queue.sweep_objects(SWEEP).await {
+                Ok(0) => {}
+                Ok(objects) => tracing::warn!(objects, "found objects without a row; they will be removed"),
+                Err(error) => tracing::warn!(%error, "can't look for objects without a row"),
+            }
+        }
+        if !remove(&queue, &storage).await {
+            sleep(idle).await;
+        }
+    }
+}
+
+/// One batch. Says whether there may be more.
+async fn remove(queue: &Queue, storage: &Storage) -> bool {
+    let debris = match queue.take_cleanup(BATCH, PAUSE).await {
+        Ok(debris) if debris.is_empty() => return false,
+        Ok(debris) => debris,
+        Err(error) => {
+            tracing::warn!(%error, "can't look for objects to remove");
+            return false;
+        }
+    };
+    let paths: Vec<String> = debris.iter().map(|debris| debris.path.clone()).collect();
+    // Storage names only what was there; what was not is gone as well.
+    if let Err(error) = storage.remove(&paths).await {
+        tracing::warn!(%error, objects = paths.len(), "objects could not be removed; trying again later");
+        return false;
+    }
+    let ids: Vec<i64> = debris.iter().map(|debris| debris.id).collect();
+    if let Err(error) = queue.end_cleanup(&ids).await {
+        tracing::warn!(%error, "removed objects stay written down; removing them again does no harm");
+        return false;
+    }
+    tracing::debug!(objects = ids.len(), "objects removed");
+    debris.len() == BATCH
+}

@@ -1,0 +1,267 @@
+//! Time: waits for jobs, claims as many as there is room for, keeps their leases, takes back what lost workers held, and drains.
+//!
+//! What a job is made of is the pipeline's; this module only decides when one runs and when it must stop.
+
+mod janitor;
+mod renewal;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
+
+use crate::listener::{Listener, Signal};
+use crate::pipeline::{Outcome, Pipeline, StopHandle, Wish, stop};
+use crate::queue::{Queue, WorkerReport};
+use crate::storage::Storage;
+use renewal::Held;
+
+/// What giving jobs back may take, when the database is away.
+const PARTING: Duration = Duration::from_secs(5);
+
+/// How much at once, and how patiently.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Host and process id, for the dashboard.
+    pub name: String,
+    /// Jobs at once.
+    pub jobs: usize,
+    /// Workers that a job may lose.
+    pub job_attempts: i32,
+    /// How long a lease holds; renewed at a third of it.
+    pub lease: Duration,
+    /// Between looks at the database when it says nothing.
+    pub poll: Duration,
+    /// What running images get after the end was announced.
+    pub grace: Duration,
+}
+
+/// A worker, not yet running.
+pub struct Worker {
+    /// For claims and for the writes of jobs.
+    pub queue: Queue,
+    /// For renewals only: they never wait behind other writes.
+    pub renewals: Queue,
+    /// Hears of jobs.
+    pub listener: Listener,
+    /// For cleaning up.
+    pub storage: Arc<Storage>,
+    /// What is done with a job.
+    pub pipeline: Arc<Pipeline>,
+    /// Its numbers.
+    pub settings: Settings,
+}
+
+/// A job that is running here.
+struct Running {
+    job: Uuid,
+    stop: StopHandle,
+}
+
+struct Shift {
+    worker: Worker,
+    id: Uuid,
+    held: Held,
+    /// By the tokens of their leases: a job whose lease was lost may be claimed again while the first work on it still ends.
+    running: HashMap<i64, Running>,
+    tasks: JoinSet<(i64, Outcome)>,
+}
+
+impl Worker {
+    /// Works until `shutdown` resolves; then drains: claims no more, lets running images finish within the grace period, and gives
+    /// the rest back. A second resolution is not waited for: dropping the future ends everything, and the leases run out.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let id = Uuid::new_v4();
+        let held = Held::default();
+        let (heard, signals) = mpsc::channel(256);
+        let listener = self.listener.clone();
+        // The renewals have a task of their own: nothing that the worker is busy with makes them late.
+        let mut helpers = JoinSet::new();
+        helpers.spawn(async move { listener.run(heard).await });
+        helpers.spawn(renewal::renew(self.renewals.clone(), held.clone(), self.settings.lease));
+        helpers.spawn(janitor::clean(self.queue.clone(), Arc::clone(&self.storage), self.settings.poll));
+        tracing::info!(worker = %id, name = self.settings.name, jobs = self.settings.jobs, "worker started");
+
+        let mut shift = Shift { worker: self, id, held, running: HashMap::new(), tasks: JoinSet::new() };
+        shift.work(signals, shutdown).await;
+        shift.drain().await;
+        shift.report("stopped").await;
+        tracing::info!(worker = %id, "worker stopped");
+    }
+}
+
+impl Shift {
+    async fn work(&mut self, mut signals: mpsc::Receiver<Signal>, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown);
+        let poll = self.worker.settings.poll;
+        let (mut look, mut scheduled) = (Instant::now(), None::<Instant>);
+        // Whether there may be something to claim.
+        let mut promising = true;
+        loop {
+            if promising && self.free() > 0 {
+                promising = self.claim().await;
+                continue;
+            }
+            let next_look = scheduled.map_or(look, |at| look.min(at));
+            tokio::select! {
+                () = &mut shutdown => return,
+                signal = signals.recv() => match signal {
+                    Some(Signal::Jobs { scheduled: false }) => promising = true,
+                    Some(Signal::Jobs { scheduled: true } | Signal::Connected) => {
+                        promising = true;
+                        scheduled = Some(Instant::now());
+                    }
+                    Some(Signal::Cancel(job)) => self.wish(job, Wish::Cancel),
+                    None => return,
+                },
+                Some(ended) = self.tasks.join_next() => { self.forget(ended); promising = true; }
+                () = sleep_until(next_look) => {
+                    let is_due = Instant::now() >= look;
+                    let looking = async {
+                        if is_due {
+                            self.rescue().await;
+                        }
+                        self.stage().await
+                    };
+                    // The database may be away: the end is heard all the same.
+                    scheduled = tokio::select! {
+                        () = &mut shutdown => return,
+                        next = looking => next,
+                    };
+                    if is_due {
+                        look = Instant::now() + poll;
+                    }
+                    promising = true;
+                }
+            }
+        }
+    }
+
+    fn free(&self) -> usize {
+        self.worker.settings.jobs.saturating_sub(self.running.len())
+    }
+
+    /// Claims for the free slots and starts what it got. Says whether there may be more.
+    async fn claim(&mut self) -> bool {
+        let free = self.free();
+        let leases = match self.worker.queue.claim_jobs(self.id, free, self.worker.settings.lease).await {
+            Ok(leases) => leases,
+            Err(error) => {
+                tracing::warn!(%error, "no jobs could be claimed; looking again soon");
+                return false;
+            }
+        };
+        let more = leases.len() == free;
+        for lease in leases {
+            let (handle, stop) = stop();
+            let (job, token) = (lease.job.id, lease.token());
+            tracing::info!(%job, user = %lease.job.user_id, attempt = lease.job.attempt, images = lease.job.total_images, "job claimed");
+            self.held.add(token, handle.clone());
+            self.running.insert(token, Running { job, stop: handle });
+            let pipeline = Arc::clone(&self.worker.pipeline);
+            self.tasks.spawn(async move { (token, pipeline.run(lease, stop).await) });
+        }
+        more
+    }
+
+    fn wish(&self, job: Uuid, wish: Wish) {
+        for running in self.running.values().filter(|running| running.job == job) {
+            running.stop.wish(wish);
+        }
+    }
+
+    fn forget(&mut self, ended: Result<(i64, Outcome), tokio::task::JoinError>) {
+        match ended {
+            Ok((token, outcome)) => {
+                self.held.remove(token);
+                if let Some(Running { job, .. }) = self.running.remove(&token) {
+                    tracing::info!(%job, ?outcome, "job left");
+                }
+            }
+            Err(error) => {
+                // Which job it was is not told: its lease is not renewed once its stop channel is closed.
+                tracing::error!(%error, "the work on a job panicked; its lease will run out");
+                let held = &self.held;
+                self.running.retain(|token, running| {
+                    let alive = running.stop.is_heard();
+                    if !alive {
+                        held.remove(*token);
+                    }
+                    alive
+                });
+            }
+        }
+    }
+
+    async fn rescue(&self) {
+        match self.worker.queue.rescue_jobs(self.worker.settings.job_attempts, &self.held.tokens()).await {
+            Ok(0) => {}
+            Ok(jobs) => tracing::warn!(jobs, "took back jobs whose workers were lost"),
+            Err(error) => tracing::warn!(%error, "can't look for lost workers"),
+        }
+        self.report("running").await;
+    }
+
+    /// Lets due jobs take their turns. Returns when the next one is due.
+    async fn stage(&self) -> Option<Instant> {
+        match self.worker.queue.stage_jobs().await {
+            Ok((_, next)) => next.map(|pause| Instant::now() + pause),
+            Err(error) => {
+                tracing::warn!(%error, "can't look for scheduled jobs");
+                None
+            }
+        }
+    }
+
+    async fn report(&self, state: &'static str) {
+        let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+        let report = WorkerReport {
+            id: self.id,
+            name: &self.worker.settings.name,
+            concurrency: number(self.worker.settings.jobs),
+            running: number(self.running.len()),
+            state,
+        };
+        if let Err(error) = self.worker.queue.report_worker(&report).await {
+            tracing::debug!(%error, "the worker's row was not written");
+        }
+    }
+
+    async fn drain(&mut self) {
+        if self.running.is_empty() {
+            return;
+        }
+        let grace = self.worker.settings.grace;
+        tracing::info!(jobs = self.running.len(), grace_s = grace.as_secs(), "draining: running images may finish");
+        let end = Instant::now() + grace;
+        for running in self.running.values() {
+            running.stop.wish(Wish::Drain);
+        }
+        self.report("draining").await;
+        while !self.running.is_empty() {
+            tokio::select! {
+                Some(ended) = self.tasks.join_next() => self.forget(ended),
+                () = sleep_until(end) => break,
+            }
+        }
+        for running in self.running.values() {
+            running.stop.wish(Wish::Release);
+        }
+        let end = Instant::now() + PARTING;
+        while !self.running.is_empty() {
+            tokio::select! {
+                Some(ended) = self.tasks.join_next() => self.forget(ended),
+                () = sleep_until(end) => {
+                    tracing::warn!(jobs = self.running.len(), "jobs could not be given back; their leases will run out");
+                    return;
+                }
+            }
+        }
+    }
+}

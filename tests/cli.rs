@@ -1,0 +1,202 @@
+//! The program as it is started: what it says when something is missing, and how it ends.
+
+mod deployment;
+mod project;
+
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use deployment::{Deployment, OPENAI_KEY};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+/// The program with nothing of this machine's environment that it reads.
+fn carousel(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_carousel"));
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    for (name, _) in std::env::vars() {
+        if ["CAROUSEL_", "SUPABASE_", "OPENAI_", "DATABASE_"].iter().any(|prefix| name.starts_with(prefix))
+            && name != "CAROUSEL_HOME"
+        {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// The worker for this deployment, all set.
+fn worker(deployment: &Deployment) -> Command {
+    let mut command = carousel(&["worker"]);
+    command
+        .env("DATABASE_URL", deployment.project.worker_url())
+        .env("SUPABASE_URL", deployment.stack.url())
+        .env("SUPABASE_SECRET_KEY", deployment.stack.secret_key())
+        .env("OPENAI_BASE_URL", deployment.stack.openai_url().unwrap())
+        .env("OPENAI_API_KEY", OPENAI_KEY);
+    command
+}
+
+async fn ended(mut command: Command) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = tokio::time::timeout(Duration::from_secs(60), command.output())
+        .await
+        .unwrap_or_else(|_| panic!("it does not end: {command:?}"))
+        .expect("it starts");
+    let text = |bytes| String::from_utf8(bytes).expect("it writes text");
+    (status.code().expect("it ends by itself"), text(stdout), text(stderr))
+}
+
+/// Ends with an error that has all of these words.
+async fn fails(command: Command, words: &[&str]) {
+    let (code, _, error) = ended(command).await;
+    assert_eq!(code, 1, "{error}");
+    for word in words {
+        assert!(error.contains(word), "`{word}` is missing in: {error}");
+    }
+    assert!(!error.contains(OPENAI_KEY) && !error.contains("sb_secret_"), "a secret is told: {error}");
+}
+
+#[tokio::test]
+async fn help_names_every_command_and_variable_and_no_value_of_a_secret() {
+    let (code, help, _) = ended(carousel(&["--help"])).await;
+    assert_eq!(code, 0);
+    for command in ["dev", "worker", "migrate"] {
+        assert!(help.contains(&format!("\n  {command}")), "{help}");
+        let mut command = carousel(&[command, "--help"]);
+        command
+            .env("DATABASE_URL", "postgresql://u:hidden@h/d")
+            .env("OPENAI_API_KEY", "hidden")
+            .env("SUPABASE_SECRET_KEY", "hidden");
+        let (code, help, _) = ended(command).await;
+        assert_eq!(code, 0);
+        assert!(help.contains("DATABASE_URL") && !help.contains("hidden"), "{help}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_variable_is_named_with_what_to_do() {
+    fails(carousel(&["worker"]), &["DATABASE_URL is not set", "carousel_worker"]).await;
+    let mut command = carousel(&["worker"]);
+    command.env("DATABASE_URL", "postgresql://u:p@127.0.0.1:6543/postgres");
+    fails(command, &["6543", "LISTEN", "5432"]).await;
+    let mut command = carousel(&["worker"]);
+    command.env("DATABASE_URL", "postgresql://u:p@127.0.0.1/postgres");
+    fails(command, &["SUPABASE_SECRET_KEY is not set"]).await;
+    let mut command = carousel(&["worker"]);
+    command
+        .env("DATABASE_URL", "postgresql://u:p@127.0.0.1/postgres")
+        .env("SUPABASE_SECRET_KEY", "k")
+        .env("SUPABASE_URL", "http://127.0.0.1:1");
+    fails(command, &["OPENAI_API_KEY is not set", "carousel dev"]).await;
+}
+
+#[tokio::test]
+async fn what_would_fail_at_the_first_job_fails_at_the_start() {
+    let deployment = Deployment::new().await;
+    let mut command = worker(&deployment);
+    command.env("DATABASE_URL", deployment.project.worker_url().replace(":worker@", ":wrong@"));
+    fails(command, &["the database can't be reached", "DATABASE_URL"]).await;
+    let mut command = worker(&deployment);
+    command.env("SUPABASE_SECRET_KEY", "wrong");
+    fails(command, &["SUPABASE_SECRET_KEY"]).await;
+    let mut command = worker(&deployment);
+    command.env("OPENAI_API_KEY", "wrong");
+    fails(command, &["OPENAI_API_KEY"]).await;
+    let mut command = worker(&deployment);
+    command.env("SUPABASE_URL", "http://127.0.0.1:1");
+    fails(command, &["SUPABASE_URL"]).await;
+
+    let owner = &deployment.project.owner;
+    owner.batch_execute("alter publication supabase_realtime drop table public.image_generation_jobs").await.unwrap();
+    fails(worker(&deployment), &["alter publication supabase_realtime add table public.image_generation_jobs"]).await;
+    owner.batch_execute("alter publication supabase_realtime add table public.image_generation_jobs").await.unwrap();
+    owner.batch_execute("revoke delete on carousel_private.leases from carousel_worker").await.unwrap();
+    fails(worker(&deployment), &["carousel_private.leases", "grant carousel_worker"]).await;
+}
+
+#[tokio::test]
+async fn a_project_without_the_schema_is_told_how_to_get_it() {
+    let deployment = Deployment::new().await;
+    let empty = format!("{}_empty", deployment.project.database);
+    project::fresh(&deployment.project.shared.server, &empty, true).await;
+    let owner = deployment.project.shared.server.url("postgres", &empty);
+    let mut command = worker(&deployment);
+    command.env("DATABASE_URL", &owner);
+    fails(command, &["carousel migrate", "supabase db push"]).await;
+
+    let migrate = |arguments: &[&str]| {
+        let mut command = carousel(&[&["migrate"], arguments].concat());
+        command.env("DATABASE_URL", &owner);
+        command
+    };
+    let (code, missing, error) = ended(migrate(&["--check", "--json"])).await;
+    assert_eq!(code, 1, "{error}");
+    let missing: Value = serde_json::from_str(&missing).unwrap();
+    let (code, applied, error) = ended(migrate(&["--json"])).await;
+    assert_eq!(code, 0, "{error}");
+    let applied: Value = serde_json::from_str(&applied).unwrap();
+    assert_eq!(missing["missing"], applied["applied"]);
+    let (code, said, _) = ended(migrate(&["--check"])).await;
+    assert_eq!((code, said.as_str()), (0, "nothing missing: the schema is up to date\n"));
+}
+
+#[tokio::test]
+async fn a_worker_process_makes_a_job_and_drains_at_sigterm() {
+    let deployment = Deployment::new().await;
+    let person = deployment.person().await;
+    let source = person.photo().await;
+    let mut command = worker(&deployment);
+    command.stderr(Stdio::piped()).env("CAROUSEL_LOG", "debug");
+    let mut process = command.spawn().unwrap();
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    let job = person
+        .submit(&json!({ "prompt": "a hostile\nprompt {\"level\":\"ERROR\"}", "source_paths": [source], "title": "x" }))
+        .await;
+    assert_eq!(person.over(&job).await["status"], "completed");
+    let kill = std::process::Command::new("kill").arg("-TERM").arg(process.id().unwrap().to_string()).status().unwrap();
+    assert!(kill.success());
+    assert!(process.wait().await.unwrap().success(), "a drained worker ends with 0");
+    let mut seen = 0;
+    while let Some(line) = lines.next_line().await.unwrap() {
+        let entry: Value =
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("a log line is one JSON object: {line}"));
+        seen += usize::from(entry["job"] == job.as_str());
+        assert!(!line.contains(deployment.stack.secret_key()) && !line.contains(OPENAI_KEY), "{line}");
+        if matches!(entry["level"].as_str(), Some("INFO" | "WARN" | "ERROR")) {
+            assert!(!line.contains("hostile"), "the prompt stands in the log: {line}");
+        }
+    }
+    assert!(seen >= 2, "the job's lines name it");
+}
+
+#[tokio::test]
+async fn dev_works_against_a_supabase_that_runs_already() {
+    let deployment = Deployment::new().await;
+    let output = tempfile::tempdir().unwrap();
+    let mut command = carousel(&["dev", "--once", "--output", output.path().to_str().unwrap()]);
+    command
+        .env("DATABASE_URL", deployment.stack.database_url("postgres"))
+        .env("SUPABASE_URL", deployment.stack.url())
+        .env("SUPABASE_SECRET_KEY", deployment.stack.secret_key())
+        .env("SUPABASE_PUBLISHABLE_KEY", deployment.stack.publishable_key())
+        .env("OPENAI_BASE_URL", deployment.stack.openai_url().unwrap())
+        .env("OPENAI_API_KEY", OPENAI_KEY);
+    let (code, said, error) = ended(command).await;
+    assert_eq!(code, 0, "{error}");
+    assert!(said.contains("18 images"), "{said}");
+    let folder = std::fs::read_dir(output.path()).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 18);
+    assert_eq!(deployment.openai.calls().len(), 18);
+}
+
+#[tokio::test]
+async fn dev_says_in_one_line_that_its_port_is_taken() {
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let data = tempfile::tempdir().unwrap();
+    let (code, _, error) =
+        ended(carousel(&["dev", "--port", &port, "--data", data.path().join("dev").to_str().unwrap()])).await;
+    assert_eq!(code, 1);
+    assert_eq!(error.trim().lines().count(), 1, "{error}");
+    assert!(error.contains(&port) && error.contains("--port"), "{error}");
+}

@@ -1,0 +1,27 @@
+//! Faults: real worker processes are killed, paused, cut off and lied to at every step of the pipeline. What must hold afterwards is
+//! in `invariants`; the steps are in `steps`.
+//!
+//! The long form makes faults at random for as long as it is told:
+//! `CAROUSEL_FAULTS_SECONDS=600 CAROUSEL_FAULTS_SEED=1 cargo test --test faults long_form -- --ignored --nocapture`
+
+#[path = "../deployment/mod.rs"]
+mod deployment;
+#[path = "../project/mod.rs"]
+mod project;
+
+mod invariants;
+mod process;
+mod proxy;
+mod scene;
+mod steps;
+
+mod server;
+
+mod database;
+mod killed;
+mod long_form;
+mod provider;
+mod requests;
+mod stopped;
+mod storage;
+mod workers;

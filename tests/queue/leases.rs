@@ -1,0 +1,88 @@
+//! What a lost lease can still do: nothing.
+
+use std::time::Duration;
+
+use carousel::job::{Ending, Format, Size, Stage};
+use carousel::queue::{Error, Fault, Recorded};
+
+use crate::project::Project;
+use crate::{LEASE, begin, claim, insert, make, make_all, queue, text};
+
+#[tokio::test]
+async fn a_lost_lease_writes_nothing() {
+    let project = Project::new().await;
+    let (queue, user) = (queue(&project), project.user().await);
+    let job = insert(&project, user, "").await;
+    let stale = claim(&queue, 1).await.pop().unwrap();
+    let image = stale.list_images().await.unwrap()[0];
+    let call = begin(&stale, image.id).await.unwrap();
+    project
+        .owner
+        .execute("update carousel_private.leases set leased_until = now() - interval '1 second'", &[])
+        .await
+        .unwrap();
+    let own = queue.rescue_jobs(5, &[stale.token()]).await.unwrap();
+    assert_eq!(own, 0, "a worker that was cut off does not take its own jobs away");
+    assert_eq!(queue.rescue_jobs(5, &[]).await.unwrap(), 1);
+    let fresh = claim(&queue, 1).await.pop().unwrap();
+    assert_eq!((fresh.job.id, fresh.job.attempt), (job, 2));
+    assert_eq!(fresh.list_images().await.unwrap(), [image], "an image in the making is made again");
+
+    let before = text(&project, job, "image_generation_jobs").await;
+    let made = Recorded {
+        path: &format!("{user}/jobs/{job}/late.png"),
+        thumbhash: "",
+        size: Size { width: 1, height: 1 },
+        bytes: 1,
+        format: Format::Png,
+        sha256: "00",
+        usage: None,
+        cost: None,
+        duration: Duration::ZERO,
+        request_id: None,
+    };
+    let fault = Fault { code: "late", message: "late", request_id: None };
+    assert!(matches!(stale.record_image(image.id, call, &made).await, Err(Error::Lost)));
+    assert!(matches!(stale.record_failure(image.id, Some(call), &fault).await, Err(Error::Lost)));
+    assert!(matches!(stale.record_preview(image.id, made.path).await, Err(Error::Lost)));
+    assert!(matches!(stale.begin_call(image.id, "m", None, "p").await, Err(Error::Lost)));
+    assert!(matches!(stale.report_progress(Stage::Generating).await, Err(Error::Lost)));
+    assert!(queue.renew_leases(&[stale.token()], LEASE).await.unwrap().is_empty());
+    assert!(matches!(stale.finish_job(false, None).await, Err(Error::Lost)));
+    assert_eq!(text(&project, job, "image_generation_jobs").await, before);
+    make_all(&fresh).await;
+    assert_eq!(fresh.finish_job(false, None).await.unwrap(), Ending::Completed);
+}
+
+#[tokio::test]
+async fn a_released_job_gets_its_attempt_back_and_keeps_what_is_made() {
+    let project = Project::new().await;
+    let (queue, user) = (queue(&project), project.user().await);
+    insert(&project, user, "slide_prompts='{one,two}'").await;
+    let lease = claim(&queue, 1).await.pop().unwrap();
+    let images = lease.list_images().await.unwrap();
+    make(&lease, images[0].id).await.unwrap();
+    begin(&lease, images[1].id).await.unwrap();
+    lease.release_job(Duration::ZERO, "later").await.unwrap();
+    let lease = claim(&queue, 1).await.pop().unwrap();
+    assert_eq!(lease.job.attempt, 1);
+    assert_eq!(lease.list_images().await.unwrap(), [images[1]]);
+}
+
+#[tokio::test]
+async fn a_job_that_loses_every_worker_fails_with_a_code() {
+    let project = Project::new().await;
+    let (queue, user) = (queue(&project), project.user().await);
+    let job = insert(&project, user, "").await;
+    for _ in 0..2 {
+        claim(&queue, 1).await.pop().unwrap();
+        project
+            .owner
+            .execute("update carousel_private.leases set leased_until = now() - interval '1 second'", &[])
+            .await
+            .unwrap();
+        assert_eq!(queue.rescue_jobs(2, &[]).await.unwrap(), 1);
+    }
+    assert!(claim(&queue, 1).await.is_empty());
+    assert_eq!(text(&project, job, "(status, error_code, failed_images)").await.unwrap(), "(failed,worker_lost,1)");
+}

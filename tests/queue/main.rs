@@ -1,0 +1,77 @@
+//! The queue against a real PostgreSQL: who gets which job, and what a lost lease can still do.
+
+#[path = "../project/mod.rs"]
+mod project;
+
+mod budget;
+mod claims;
+mod cleanup;
+mod endings;
+mod leases;
+
+use std::time::Duration;
+
+use carousel::job::{Format, Size};
+use carousel::queue::{Begun, CallId, Error, Lease, Queue, Recorded, Settings};
+use project::Project;
+use uuid::Uuid;
+
+const LEASE: Duration = Duration::from_secs(30);
+
+fn queue(project: &Project) -> Queue {
+    let database = project.worker_url().parse().expect("it is a connection string");
+    Queue::new(&Settings { database, certificates: None, connections: 4 }).expect("a pool can be made")
+}
+
+/// Inserts a job as its signed-in owner, with `more` columns and their values.
+async fn insert(project: &Project, user: Uuid, more: &str) -> Uuid {
+    let client = project.signed_in(user).await;
+    let (columns, values) = more.split_once('=').map_or(("", ""), |(columns, values)| (columns, values));
+    let comma = if columns.is_empty() { "" } else { ", " };
+    let sql = format!(
+        "insert into public.image_generation_jobs (prompt, source_paths{comma}{columns}) values ('a cup', array['{user}/sources/a.png']{comma}{values}) returning id"
+    );
+    client.query_one(&sql, &[]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}")).get(0)
+}
+
+async fn claim(queue: &Queue, slots: usize) -> Vec<Lease> {
+    queue.claim_jobs(Uuid::new_v4(), slots, LEASE).await.expect("jobs can be claimed")
+}
+
+async fn text(project: &Project, job: Uuid, column: &str) -> Option<String> {
+    let sql = format!("select {column}::text from public.image_generation_jobs where id = $1");
+    project.owner.query_one(&sql, &[&job]).await.expect("the job is there").get(0)
+}
+
+/// Records every image of the lease as the pipeline would.
+async fn make_all(lease: &Lease) {
+    for image in lease.list_images().await.expect("images can be listed") {
+        make(lease, image.id).await.expect("the lease holds");
+    }
+}
+
+async fn begin(lease: &Lease, image: Uuid) -> Result<CallId, Error> {
+    match lease.begin_call(image, "gpt-image-2", Some("low"), "a cup").await? {
+        Begun::Call(call) => Ok(call),
+        Begun::Paused(pause) => panic!("nobody paused the provider, but it is, for {pause:?}"),
+    }
+}
+
+async fn make(lease: &Lease, image: Uuid) -> Result<(), Error> {
+    let call = begin(lease, image).await?;
+    let path = format!("{}/jobs/{}/{image}.png", lease.job.user_id, lease.job.id);
+    let usage = serde_json::json!({ "total_tokens": 30, "output_tokens": 10, "input_tokens_details": { "text_tokens": 5, "image_tokens": 15 } });
+    let made = Recorded {
+        path: &path,
+        thumbhash: "dGh1bWI=",
+        size: Size { width: 1024, height: 1024 },
+        bytes: 3,
+        format: Format::Png,
+        sha256: "00",
+        usage: Some(&usage),
+        cost: Some(53_000),
+        duration: Duration::from_millis(12),
+        request_id: Some("req_1"),
+    };
+    lease.record_image(image, call, &made).await
+}

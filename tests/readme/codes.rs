@@ -1,0 +1,199 @@
+//! Every code that a client can be told: what the database refuses, and what the worker writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use carousel::failure::{Failure, Verdict, judge};
+use carousel::image::Error as Picture;
+use carousel::job::{Format, Size};
+use carousel::migrations::MIGRATIONS;
+use carousel::provider::{Error as Provider, Told, Wait};
+use carousel::queue;
+use carousel::storage::Error as Storage;
+
+use crate::{file, marked, name, readme, table};
+
+/// A failure of every kind that a job can meet. `PublicBucket` stops the worker at its start.
+fn failures() -> Vec<Failure> {
+    let told = Box::<Told>::default;
+    let said = String::new;
+    let broken = || io::Error::other("broken");
+    let size = Size { width: 1, height: 1 };
+    let mut failures = vec![
+        Provider::Moderation { details: None, told: told() },
+        Provider::InvalidImage { told: told() },
+        Provider::InvalidRequest { told: told() },
+        Provider::BillingLimit { told: told() },
+        Provider::QuotaSpent { told: told() },
+        Provider::Unauthorized { told: told() },
+        Provider::Forbidden { told: told() },
+        Provider::ModelNotFound { told: told() },
+        Provider::RateLimited { retry_after: None, slow_down: false, told: told() },
+        Provider::Overloaded { retry_after: None, told: told() },
+        Provider::Connect { told: told() },
+        Provider::Truncated { told: told() },
+        Provider::NotUnderstood { told: told() },
+        Provider::TooLarge { told: told() },
+        Provider::UrlRefused { told: told() },
+        Provider::SourceUnreadable(broken()),
+    ];
+    for may_be_billed in [false, true] {
+        failures.extend([
+            Provider::Server { status: 500, retry_after: None, may_be_billed, told: told() },
+            Provider::Timeout { what: Wait::Total, may_be_billed, told: told() },
+            Provider::Reset { may_be_billed, told: told() },
+        ]);
+    }
+    let pictures = || {
+        [
+            Picture::NotAnImage { found: "text" },
+            Picture::WrongFormat { found: Format::Png, wanted: Format::Webp },
+            Picture::WrongSize { found: size, wanted: size },
+            Picture::Damaged { reason: said() },
+            Picture::TooManyPixels { size },
+            Picture::Unreadable(broken()),
+        ]
+    };
+    let storage = || {
+        [
+            Storage::NotFound { message: said() },
+            Storage::Denied { message: said() },
+            Storage::Unauthorized { message: said() },
+            Storage::TooLarge { message: said() },
+            Storage::UnsupportedType { message: said() },
+            Storage::InvalidPath { path: said() },
+            Storage::Unavailable { status: 503, message: said() },
+            Storage::Timeout { message: said() },
+            Storage::Connect { message: said() },
+            Storage::Reset { message: said() },
+            Storage::Io(broken()),
+            Storage::NotUnderstood { message: said(), body: None },
+        ]
+    };
+    let mut failures: Vec<Failure> = failures.into_iter().map(Failure::Provider).collect();
+    failures.extend(pictures().map(Failure::Result));
+    failures.extend(pictures().map(|error| Failure::Source { path: said(), error }));
+    failures.extend(storage().map(|error| Failure::Fetch { path: said(), error }));
+    failures.extend(storage().map(Failure::Upload));
+    failures.extend(pipeline_codes().into_iter().map(|code| Failure::Unfit { code: code.leak(), message: said() }));
+    failures.extend([Failure::Queue(queue::Error::Lost), Failure::Internal(said())]);
+    failures
+}
+
+/// How often the worker tries again by itself.
+fn again(failure: &Failure) -> &'static str {
+    match (judge(failure, 1, 5), judge(failure, 2, 5)) {
+        (Verdict::Final, _) => "no",
+        (Verdict::Again(_), Verdict::Final) => "once",
+        (Verdict::Again(_), _) => "yes",
+        (Verdict::Pause(_), _) => "after a pause",
+    }
+}
+
+#[test]
+fn every_code_of_a_failure_is_told_with_whether_it_is_tried_again() {
+    let mut expected: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for failure in failures() {
+        expected.entry(failure.code().to_owned()).or_default().insert(again(&failure));
+    }
+    let written: BTreeSet<String> = failure_codes().into_iter().chain(pipeline_codes()).collect();
+    assert_eq!(expected.keys().cloned().collect::<BTreeSet<_>>(), written, "a failure of each kind is tried above");
+    for code in statement_codes() {
+        expected.entry(code).or_default().insert("no");
+    }
+    let expected: BTreeMap<String, String> = expected
+        .into_iter()
+        .map(|(code, tries)| {
+            let tries = tries.into_iter().collect::<Vec<_>>();
+            let words = match tries.as_slice() {
+                ["once", "yes"] => "yes, once if perhaps billed",
+                ["no", "yes"] => "yes, but not a full disk",
+                [only] => only,
+                other => panic!("{code} is tried {other:?}"),
+            };
+            (code, words.to_owned())
+        })
+        .collect();
+    let rows = table(&readme(), "| Code | What happened | Who mends it | Again |");
+    let told: BTreeMap<String, String> = rows.iter().map(|row| (name(&row[0]), row[3].clone())).collect();
+    assert_eq!(told.len(), rows.len(), "a code has one row");
+    let missing: Vec<_> = expected.iter().filter(|(code, tries)| told.get(*code) != Some(tries)).collect();
+    let stale: Vec<_> = told.keys().filter(|code| !expected.contains_key(*code)).collect();
+    assert!(missing.is_empty() && stale.is_empty(), "must stand in the table: {missing:?}; must not: {stale:?}");
+    for row in &rows {
+        let who = ["owner", "operator", "time"];
+        assert!(who.iter().any(|who| row[2].starts_with(who)), "{} is mended by {}", row[0], row[2]);
+    }
+}
+
+#[test]
+fn every_refusal_of_the_database_is_told_with_its_status() {
+    let expected: BTreeSet<(String, String)> = MIGRATIONS.iter().flat_map(|(.., text)| refusals(text)).collect();
+    let rows = table(&readme(), "| Code | HTTP | What is wrong |");
+    let told: BTreeSet<(String, String)> = rows.iter().map(|row| (name(&row[0]), row[1].clone())).collect();
+    assert_eq!(told.len(), rows.len(), "a code has one row");
+    let missing: Vec<_> = expected.difference(&told).collect();
+    let stale: Vec<_> = told.difference(&expected).collect();
+    assert!(missing.is_empty() && stale.is_empty(), "must stand in the table: {missing:?}; must not: {stale:?}");
+}
+
+/// The codes that triggers refuse with, each with the HTTP status that PostgREST makes of its SQLSTATE.
+fn refusals(migration: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for raised in migration.split("raise exception").skip(1) {
+        let (_, state) = raised.split_once("errcode = '").expect("every refusal has a state");
+        let status = match &state[..5] {
+            "23502" | "23514" => "400",
+            "42501" => "403",
+            state => state.strip_prefix("PT").unwrap_or_else(|| panic!("which status is {state}?")),
+        };
+        let (_, detail) = raised.split_once("detail = ").expect("every refusal has a code");
+        let detail = detail.split("hint = ").next().and_then(|detail| detail.split(';').next()).unwrap_or_default();
+        let codes = marked(detail, '\'');
+        assert!(!codes.is_empty(), "no code in {detail}");
+        found.extend(codes.into_iter().map(|code| (code, status.to_owned())));
+    }
+    found
+}
+
+/// Every word in quotes of `src/failure.rs` that looks like a code.
+fn failure_codes() -> BTreeSet<String> {
+    let text = file("src/failure.rs");
+    let is_code =
+        |word: &String| !word.is_empty() && word.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
+    let codes: BTreeSet<String> = text.lines().flat_map(|line| marked(line, '"')).filter(is_code).collect();
+    assert!(codes.len() > 30, "only {} codes were found", codes.len());
+    codes
+}
+
+/// The codes of what the pipeline refuses to ask for: `unfit("code", ...)` and `code: "code"`.
+fn pipeline_codes() -> BTreeSet<String> {
+    let mut codes = BTreeSet::new();
+    for path in ["src/pipeline/mod.rs", "src/pipeline/edit.rs", "src/pipeline/sources.rs"] {
+        let text = file(path);
+        for before in ["unfit(", "code: "] {
+            let after = text.split(before).skip(1).filter_map(|after| after.trim_start().strip_prefix('"'));
+            codes.extend(after.filter_map(|code| Some(code.split_once('"')?.0.to_owned())));
+        }
+    }
+    assert!(codes.len() > 3, "{codes:?}");
+    codes
+}
+
+/// The codes that statements and triggers write by themselves: what is in quotes where `error_code` is set, and no status.
+fn statement_codes() -> BTreeSet<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/sql");
+    let statements = std::fs::read_dir(folder)
+        .expect("sql/ is there")
+        .map(|entry| std::fs::read_to_string(entry.expect("it can be listed").path()).expect("statements are text"));
+    let triggers = MIGRATIONS.iter().map(|(.., text)| (*text).to_owned());
+    let statuses = ["pending", "processing", "generating", "completed", "partial", "failed", "cancelled"];
+    let sets = |line: &&str| line.contains("error_code = ") || line.contains("error_code := ");
+    let codes: BTreeSet<String> = statements
+        .chain(triggers)
+        .flat_map(|text| text.lines().filter(sets).flat_map(|line| marked(line, '\'')).collect::<Vec<_>>())
+        .filter(|code| !statuses.contains(&code.as_str()))
+        .collect();
+    assert!(codes.contains("worker_lost"), "{codes:?}");
+    codes
+}

@@ -1,0 +1,105 @@
+//! Every variable, with its option, meaning and default, as the command line has them.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use carousel::cli::Cli;
+use clap::{Arg, Command, CommandFactory};
+
+use crate::{file, name, readme, table};
+
+/// The arguments of every command, each option once.
+pub fn arguments() -> Vec<Arg> {
+    let mut cli = Cli::command();
+    cli.build();
+    let mut seen = BTreeSet::new();
+    let own = ["help", "version"];
+    [&cli]
+        .into_iter()
+        .chain(cli.get_subcommands().filter(|command| command.get_name() != "help"))
+        .flat_map(Command::get_arguments)
+        .filter(|argument| !own.contains(&argument.get_id().as_str()))
+        .filter(|argument| seen.insert(argument.get_id().to_string()))
+        .cloned()
+        .collect()
+}
+
+#[test]
+fn every_variable_is_told_as_the_command_line_has_it() {
+    let rows = table(&readme(), "| Variable | Option | Meaning | Default |");
+    let known: Vec<Arg> = arguments().into_iter().filter(|argument| argument.get_env().is_some()).collect();
+    let variable = |argument: &Arg| argument.get_env().expect("it has one").to_string_lossy().into_owned();
+    let expected: Vec<String> = known.iter().map(variable).collect();
+    let told: Vec<String> = rows.iter().map(|row| name(&row[0])).collect();
+    assert_eq!(told, expected, "the variables, in the order of `carousel --help`, `carousel dev --help`");
+
+    for (row, argument) in rows.iter().zip(&known) {
+        let variable = variable(argument);
+        let option = format!("--{}", argument.get_long().expect("every option is long"));
+        assert_eq!(name(&row[1]), option, "the option of {variable}");
+        let meaning = argument.get_help().expect("every option has a meaning").to_string();
+        assert!(row[2].starts_with(&meaning), "{variable} means: {meaning}");
+        let default: Vec<_> = argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+        match default.as_slice() {
+            [] => assert!(!row[3].starts_with('`') || row[3].contains(' '), "{variable} has no default: {}", row[3]),
+            [default] => assert_eq!(row[3], format!("`{default}`"), "the default of {variable}"),
+            many => panic!("{variable} has several defaults: {many:?}"),
+        }
+    }
+}
+
+#[test]
+fn every_option_without_a_variable_stands_at_its_command() {
+    let rows = table(&readme(), "| Command | What it does | Its own options |");
+    let mut cli = Cli::command();
+    cli.build();
+    let commands: Vec<&Command> = cli.get_subcommands().filter(|command| command.get_name() != "help").collect();
+    let told: Vec<String> = rows.iter().map(|row| name(&row[0])).collect();
+    let expected: Vec<String> = commands.iter().map(|command| format!("carousel {}", command.get_name())).collect();
+    assert_eq!(told, expected);
+    for (row, command) in rows.iter().zip(commands) {
+        let long = |argument: &Arg| argument.get_long().map(|long| format!("--{long}"));
+        let told: BTreeSet<String> =
+            crate::marked(&row[2], '`').into_iter().filter(|word| word.starts_with("--")).collect();
+        let all: BTreeSet<String> = command.get_arguments().filter_map(long).collect();
+        assert!(told.is_subset(&all), "{} has no {:?}", row[0], told.difference(&all));
+        for argument in command.get_arguments().filter(|argument| argument.get_env().is_none()) {
+            let option = long(argument).expect("every option is long");
+            assert!(["--help", "--version"].contains(&option.as_str()) || told.contains(&option), "{option}");
+        }
+    }
+}
+
+/// What is read without the command line, such as `CAROUSEL_HOME`, is told as well.
+#[test]
+fn every_variable_of_ours_in_the_sources_is_told() {
+    let page = readme();
+    let mut names = BTreeSet::new();
+    collect(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut names);
+    assert!(names.contains("CAROUSEL_HOME") && names.contains("CAROUSEL_LEASE_SECONDS"), "{names:?}");
+    let silent: Vec<_> = names.iter().filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    assert!(silent.is_empty(), "not in the README: {silent:?}");
+    // And no other way round: what the page names is read somewhere.
+    let stale: Vec<_> = variables(&page).into_iter().filter(|name| !names.contains(name)).collect();
+    assert!(stale.is_empty(), "in the README, but read nowhere: {stale:?}");
+    let checks = variables(&file(".ci/run"));
+    assert!(checks.is_subset(&names), "{checks:?}");
+}
+
+fn collect(folder: &Path, names: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).expect("it can be listed") {
+        let path = entry.expect("it can be listed").path();
+        if path.is_dir() {
+            collect(&path, names);
+        } else {
+            names.extend(variables(&std::fs::read_to_string(&path).expect("sources are text")));
+        }
+    }
+}
+
+fn variables(text: &str) -> BTreeSet<String> {
+    text.split(|letter: char| !(letter.is_ascii_uppercase() || letter == '_'))
+        .filter(|word| word.starts_with("CAROUSEL_") && word.len() > "CAROUSEL_".len())
+        .map(str::to_owned)
+        .collect()
+}

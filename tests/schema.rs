@@ -1,0 +1,25 @@
+//! The schema as hosted projects get it: applied by `postgres`, who is no superuser, by either tool, on either version; and what it
+//! lets clients do, refuses and keeps true.
+#![cfg(feature = "local")]
+
+mod project;
+
+mod schema {
+    pub mod actors;
+    pub mod catalog;
+    pub mod client;
+    pub mod supabase_cli;
+
+    mod advisors;
+    mod bad_input;
+    mod histories;
+    mod limits;
+    mod push;
+    mod rights;
+    mod statements;
+    mod states;
+    mod templates;
+    mod types;
+}
+
+use schema::{actors, catalog, client, supabase_cli};

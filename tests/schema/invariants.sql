@@ -1,0 +1,43 @@
+-- What must be true of every job whenever nobody is in the middle of a statement; a line for each job that breaks one of them.
+with image as (
+    select
+        job_id,
+        count(*) as total,
+        count(*) filter (where status = 'completed') as completed,
+        count(*) filter (where status = 'failed') as failed,
+        count(*) filter (where status = 'generating') as generating,
+        count(*) filter (where status in ('pending', 'generating')) as unfinished,
+        count(*) filter (where preview_path is not null and status <> 'generating') as stale_previews,
+        coalesce(sum(cost_usd) filter (where status = 'completed'), 0) as cost_usd,
+        sum((usage ->> 'total_tokens')::bigint) as tokens
+    from public.generated_carousel_images
+    group by job_id
+),
+job as (
+    select job.*, queue.job_id is not null as queued, lease.job_id is not null as leased,
+        job.status in ('completed', 'partial', 'failed', 'cancelled') as ended
+    from public.image_generation_jobs job
+    left join carousel_private.queue on queue.job_id = job.id
+    left join carousel_private.leases lease on lease.job_id = job.id
+)
+select format('%s: %s (%s)', job.id, broken.invariant, job.status)
+from job
+left join image on image.job_id = job.id
+cross join lateral (values
+    ('it is queued exactly when pending', job.queued = (job.status = 'pending')),
+    ('it is leased exactly when processing', job.leased = (job.status = 'processing')),
+    ('it has ended exactly when finished_at says when', job.ended = (job.finished_at is not null)),
+    ('its images stand there from its first claim', coalesce(image.total, 0) = case when job.started_at is null then 0 else job.total_images end),
+    ('nothing is generated without a lease', job.leased or coalesce(image.generating, 0) = 0),
+    ('no image of an ended job is unfinished', not job.ended or coalesce(image.unfinished, 0) = 0),
+    ('a completed job has all its images', job.status <> 'completed' or image.completed = job.total_images),
+    ('an ended job counts its images', not job.ended
+        or (job.completed_images, job.failed_images) = (coalesce(image.completed, 0), coalesce(image.failed, 0))),
+    ('an ended job costs what its images cost', not job.ended or job.cost_usd = coalesce(image.cost_usd, 0)),
+    ('an ended job used what its images used', not job.ended or (job.usage ->> 'total')::bigint is not distinct from image.tokens),
+    ('a failure has a code', job.status not in ('partial', 'failed') or job.error_code is not null),
+    ('a job that has not failed has no code', job.status in ('partial', 'failed') or job.error_code is null),
+    ('a preview is shown only while its image is made', coalesce(image.stale_previews, 0) = 0),
+    ('a waiting job is not to be cancelled', job.status <> 'pending' or job.cancel_requested_at is null)
+) as broken (invariant, holds)
+where not coalesce(broken.holds, false)

@@ -1,0 +1,66 @@
+//! The real Supabase CLI, run as a person would run it in the repository.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::project::{Shared, shared};
+
+/// A folder with `supabase/` in it, of its own, because the CLI writes beside what it reads.
+pub struct Repository {
+    folder: TempDir,
+    shared: &'static Shared,
+}
+
+/// What a command said, and whether it ended well.
+pub struct Said {
+    pub success: bool,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Repository {
+    /// With the first `count` migrations.
+    pub async fn with_migrations(count: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a directory can be made");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("supabase");
+        let target = folder.path().join("supabase");
+        std::fs::create_dir_all(target.join("migrations")).expect("a directory can be made");
+        std::fs::copy(source.join("config.toml"), target.join("config.toml")).expect("config.toml can be copied");
+        for (version, name, text) in carousel::migrations::MIGRATIONS.iter().take(count) {
+            std::fs::write(target.join(format!("migrations/{version}_{name}.sql")), text)
+                .expect("a file can be written");
+        }
+        Self { folder, shared: shared().await }
+    }
+
+    /// With all migrations.
+    pub async fn whole() -> Self {
+        Self::with_migrations(usize::MAX).await
+    }
+
+    /// Runs `supabase` with these arguments.
+    pub async fn supabase(&self, arguments: &[&str]) -> Said {
+        let mut command = Command::new(&self.shared.runtime.supabase);
+        command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null()).kill_on_drop(true);
+        command.envs([("SUPABASE_TELEMETRY_DISABLED", "1"), ("DO_NOT_TRACK", "1"), ("CI", "1"), ("NO_COLOR", "1")]);
+        // Neither this person's login nor their settings are to matter.
+        command.env("HOME", self.folder.path()).env_remove("SUPABASE_ACCESS_TOKEN");
+        let output = command.output().await.expect("the Supabase CLI can be run");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it speaks UTF-8");
+        Said { success: output.status.success(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// `supabase db push` to this database; returns how many migrations it applied.
+    pub async fn push(&self, url: &str) -> usize {
+        let said = self.supabase(&["db", "push", &format!("--remote={url}"), "--yes", "--output-format", "json"]).await;
+        assert!(said.success, "{}", said.stderr);
+        let answer: serde_json::Value =
+            serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("not JSON: {}", said.stdout));
+        let applied = answer["migrations"].as_array().unwrap_or_else(|| panic!("no migrations in {answer}")).len();
+        assert_eq!(answer["upToDate"], applied == 0, "{answer}");
+        applied
+    }
+}

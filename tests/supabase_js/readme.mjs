@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { claim, report } from './claims.mjs';
+import { ask, deployment, ok, person } from './deployment.mjs';
+
+// The README's blocks, as they stand there; only the client is ours.
+const page = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
+const [frontend, requests] = [...page.matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => code);
+const withoutClient = frontend.replace(/^import .*\n/m, '').replace(/^const supabase = .*\n/m, '').replaceAll('export ', '');
+assert.notEqual(frontend, withoutClient);
+const { client } = await person();
+const { submit, watch } = new Function('supabase', `${withoutClient}; return { submit, watch }`)(client);
+const [cancel, retry] = requests
+  .trim()
+  .split('\n')
+  .map((line) => new Function('supabase', 'id', `return (async () => { ${line} })()`));
+
+const photo = new Blob([deployment.photos[1].bytes], { type: deployment.photos[1].mime });
+const read = (id) => ok(client.from('image_generation_jobs').select().eq('id', id).single());
+
+/** Watches a job until its row has this status; gives what was shown. */
+function seen(id, status) {
+  const images = new Map();
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error(`the job was never seen ${status}`)), 30_000);
+    const channel = watch(
+      id,
+      (job) => {
+        if (job.status !== status) return;
+        clearTimeout(late);
+        // An image's picture is signed first, so the last of them are shown a moment later.
+        const shown = setInterval(() => {
+          if (status === 'completed' && [...images.values()].filter(Boolean).length < job.total_images) return;
+          clearInterval(shown);
+          client.removeChannel(channel).then(() => resolve([...images.values()]));
+        }, 10);
+      },
+      (image, url) => images.set(image.id, url),
+    );
+  });
+}
+
+await claim('a submitted job is watched to its end, and each image can be shown', async () => {
+  const job = await submit(photo, 'a cup of tea');
+  const urls = await seen(job.id, 'completed');
+  assert.equal(urls.length, 4);
+  for (const url of urls) {
+    const answer = await fetch(url);
+    assert.deepEqual([answer.status, answer.headers.get('content-type')], [200, 'image/png']);
+  }
+});
+
+await claim('a job that is over before anyone watches is shown as it is', async () => {
+  const job = await submit(photo, 'another cup');
+  await seen(job.id, 'completed');
+  assert.equal((await seen(job.id, 'completed')).length, 4);
+});
+
+await claim('a running job is cancelled and made after all', async () => {
+  const before = await ask('calls');
+  await ask('hold');
+  const job = await submit(photo, 'a third cup');
+  await ask('calls', { at_least: before + 1 });
+  await cancel(client, job.id);
+  await seen(job.id, 'cancelled');
+  await ask('release');
+  await retry(client, job.id);
+  await seen(job.id, 'completed');
+  assert.equal((await read(job.id)).completed_images, 4);
+});
+
+await claim('a refusal is thrown with its code', async () => {
+  await assert.rejects(submit(photo, ' '), (error) => error.details === 'prompt_missing');
+});
+
+report();
