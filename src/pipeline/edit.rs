@@ -74,11 +74,11 @@ impl Pipeline {
             if verdict == Verdict::Final {
                 return self.give_up(lease, image, Some(call), &failure).await;
             }
+            lease.end_call(call, failure.code(), failure.request_id()).await?;
             tracing::info!(
                 job = %lease.job.id, image = %image.id, code = failure.code(), error = %failure, failed, ?verdict,
                 "an image is tried again"
             );
-            lease.end_call(call, failure.code(), failure.request_id()).await?;
             match verdict {
                 Verdict::Again(pause) => {
                     if matches!(failure, Failure::Provider(provider::Error::RateLimited { .. })) {

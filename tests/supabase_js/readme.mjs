@@ -18,26 +18,39 @@ const [cancel, retry] = requests
 const photo = new Blob([deployment.photos[1].bytes], { type: deployment.photos[1].mime });
 const read = (id) => ok(client.from('image_generation_jobs').select().eq('id', id).single());
 
-/** Watches a job until its row has this status; gives what was shown. */
-function seen(id, status) {
+/** Watches a job until its row has this status and, of a completed one, every image has its picture; gives the pictures' URLs. */
+async function seen(id, status) {
   const images = new Map();
-  return new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`the job was never seen ${status}`)), 30_000);
-    const channel = watch(
-      id,
-      (job) => {
-        if (job.status !== status) return;
-        clearTimeout(late);
-        // An image's picture is signed first, so the last of them are shown a moment later.
-        const shown = setInterval(() => {
-          if (status === 'completed' && [...images.values()].filter(Boolean).length < job.total_images) return;
-          clearInterval(shown);
-          client.removeChannel(channel).then(() => resolve([...images.values()]));
-        }, 10);
-      },
-      (image, url) => images.set(image.id, url),
-    );
-  });
+  let job;
+  const { promise, resolve, reject } = withResolvers();
+  const look = () => {
+    const pictures = [...images.values()].filter(Boolean);
+    if (job?.status === status && (status !== 'completed' || pictures.length === job.total_images)) resolve(pictures);
+  };
+  const channel = watch(
+    id,
+    (row) => {
+      job = row;
+      look();
+    },
+    (image, url) => {
+      images.set(image.id, url);
+      look();
+    },
+  );
+  const late = setTimeout(() => reject(new Error(`never seen ${status}: ${JSON.stringify([job, ...images])}`)), 60_000);
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(late);
+    await client.removeChannel(channel);
+  }
+}
+
+function withResolvers() {
+  const made = {};
+  made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
+  return made;
 }
 
 await claim('a submitted job is watched to its end, and each image can be shown', async () => {
