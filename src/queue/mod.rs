@@ -46,6 +46,19 @@ pub struct WorkerReport<'a> {
     pub state: &'static str,
 }
 
+/// What a worker found to do when it looked round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToDo {
+    /// Some leases of others ran out.
+    pub lost_leases: bool,
+    /// Some objects are to be removed.
+    pub debris: bool,
+    /// There may be jobs to claim.
+    pub jobs: bool,
+    /// Time until a scheduled job is due or the provider's pause is over; zero when a job is due now.
+    pub next: Option<Duration>,
+}
+
 impl Queue {
     /// Takes up to `slots` jobs, round the users, and leases them to `worker` for the time `lease`.
     pub async fn claim_jobs(&self, worker: Uuid, slots: usize, lease: Duration) -> Result<Vec<Lease>, Error> {
@@ -67,7 +80,7 @@ impl Queue {
         let row = self.once(include_str!("../../sql/stage_jobs.sql"), &[]).await?.pop().ok_or(Error::Lost)?;
         let staged = u64::try_from(row.try_get::<_, i64>("staged")?).unwrap_or(0);
         let next = row.try_get::<_, Option<f64>>("next_in_seconds")?;
-        Ok((staged, next.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 1e9)))))
+        Ok((staged, next.map(seconds)))
     }
 
     /// Prolongs the leases with these tokens by the time `lease`. A lease that does not come back is lost.
@@ -88,15 +101,19 @@ impl Queue {
         Ok(())
     }
 
-    /// Says in `carousel_private.workers` that the worker lives.
-    pub async fn report_worker(&self, report: &WorkerReport<'_>) -> Result<(), Error> {
+    /// Says in `carousel_private.workers` that the worker lives, and looks for what there is to do. The leases with the tokens `held` are
+    /// its own. One statement: an idle worker sends no other.
+    pub async fn check_in(&self, report: &WorkerReport<'_>, held: &[i64]) -> Result<ToDo, Error> {
         let version = env!("CARGO_PKG_VERSION");
-        self.once(
-            include_str!("../../sql/report_worker.sql"),
-            &[&report.id, &report.name, &version, &report.concurrency, &report.running, &report.state],
-        )
-        .await?;
-        Ok(())
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
+            [&report.id, &report.name, &version, &report.concurrency, &report.running, &report.state, &held];
+        let row = self.once(include_str!("../../sql/check_in.sql"), &values).await?.pop().ok_or(Error::Lost)?;
+        Ok(ToDo {
+            lost_leases: row.try_get("lost_leases")?,
+            debris: row.try_get("debris")?,
+            jobs: row.try_get("jobs")?,
+            next: row.try_get::<_, Option<f64>>("next_in_seconds")?.map(seconds),
+        })
     }
 }
 
@@ -119,4 +136,8 @@ fn job(row: &Row) -> Result<Job, Error> {
         partial_previews: u8::try_from(row.try_get::<_, i32>("partial_previews")?).unwrap_or(0),
         total_images: row.try_get("total_images")?,
     })
+}
+
+fn seconds(number: f64) -> Duration {
+    Duration::from_secs_f64(number.clamp(0.0, 1e9))
 }
