@@ -25,6 +25,9 @@ use crate::job::Job;
 /// Name of the provider's row in `carousel_private.provider_budget`: one key, one budget.
 const PROVIDER: &str = "openai";
 
+/// Jobs that one claim takes at most. Each number up to it is a statement of its own to PostgreSQL, whose plan is kept.
+pub const MOST_CLAIMED: usize = 16;
+
 /// Connections to the database, shared by everything that reads or writes the queue. Cheap to clone.
 #[derive(Clone)]
 pub struct Queue {
@@ -60,12 +63,12 @@ pub struct ToDo {
 }
 
 impl Queue {
-    /// Takes up to `slots` jobs, round the users, and leases them to `worker` for the time `lease`.
+    /// Takes up to `slots` jobs, but no more than [`MOST_CLAIMED`], round the users, and leases them to `worker` for the time `lease`.
     pub async fn claim_jobs(&self, worker: Uuid, slots: usize, lease: Duration) -> Result<Vec<Lease>, Error> {
-        let slots = i64::try_from(slots).unwrap_or(i64::MAX);
+        let slots = slots.min(MOST_CLAIMED).to_string();
+        let statement = include_str!("../../sql/claim_jobs.sql").replace("$3", &slots);
         // Not sent again when the database goes away in mid-claim: the next wake claims anew, and what this one took runs out.
-        let statement = include_str!("../../sql/claim_jobs.sql");
-        let rows = self.once(statement, &[&worker, &slots, &lease.as_secs_f64()]).await?;
+        let rows = self.once(&statement, &[&worker, &lease.as_secs_f64()]).await?;
         rows.iter().map(|row| Ok(Lease::new(self.clone(), job(row)?, row.try_get("token")?))).collect()
     }
 

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::listener::{Listener, Signal};
 use crate::pipeline::{Outcome, Pipeline, StopHandle, Wish, stop};
-use crate::queue::{Queue, ToDo, WorkerReport};
+use crate::queue::{MOST_CLAIMED, Queue, ToDo, WorkerReport};
 use crate::storage::Storage;
 use renewal::Held;
 
@@ -143,15 +143,15 @@ impl Shift {
 
     /// Claims for the free slots and starts what it got. Says whether there may be more.
     async fn claim(&mut self) -> bool {
-        let free = self.free();
-        let leases = match self.worker.queue.claim_jobs(self.id, free, self.worker.settings.lease).await {
+        let slots = self.free().min(MOST_CLAIMED);
+        let leases = match self.worker.queue.claim_jobs(self.id, slots, self.worker.settings.lease).await {
             Ok(leases) => leases,
             Err(error) => {
                 tracing::warn!(%error, "no jobs could be claimed; looking again soon");
                 return false;
             }
         };
-        let more = leases.len() == free;
+        let more = leases.len() == slots;
         for lease in leases {
             let (handle, stop) = stop();
             let (job, token) = (lease.job.id, lease.token());
