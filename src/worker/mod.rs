@@ -104,7 +104,7 @@ impl Shift {
         let mut shutdown = pin!(shutdown);
         let poll = self.worker.settings.poll;
         let (mut look, mut scheduled) = (Instant::now(), None::<Instant>);
-        // Whether there may be something to claim.
+        // Whether there may be something to claim. It stays so while there is no room, so a job's end needs no look of its own.
         let mut promising = true;
         loop {
             if promising && self.free() > 0 {
@@ -123,7 +123,7 @@ impl Shift {
                     Some(Signal::Cancel(job)) => self.wish(job, Wish::Cancel),
                     None => return,
                 },
-                Some(ended) = self.tasks.join_next() => { self.forget(ended); promising = true; }
+                Some(ended) = self.tasks.join_next() => self.forget(ended),
                 () = sleep_until(next_look) => {
                     // The database may be away: the end is heard all the same.
                     let found = tokio::select! {
