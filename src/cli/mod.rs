@@ -1,9 +1,12 @@
 //! The command line: one file a command.
 
+mod checks;
+mod completions;
 #[cfg(feature = "local")]
 mod dev;
+mod doctor;
 mod migrate;
-mod preflight;
+mod terminal;
 mod worker;
 
 use std::process::ExitCode;
@@ -39,33 +42,41 @@ enum Command {
     Dev(Box<dev::Dev>),
     Worker(Box<worker::WorkerCommand>),
     Migrate(migrate::Migrate),
+    Doctor(Box<doctor::Doctor>),
+    Completions(completions::Completions),
 }
 
 impl Cli {
     /// Runs the command. What goes wrong is told on standard error.
     pub async fn run(self) -> ExitCode {
-        let quiet = match &self.command {
-            // A person looks at progress bars: log lines would tear them.
-            #[cfg(feature = "local")]
-            Command::Dev(_) if self.log == "info" => "warn",
+        let filter = match &self.command {
+            Command::Worker(_) | Command::Migrate(_) => &self.log,
+            // A person looks at what the command itself says: log lines would tear it.
+            _ if self.log == "info" => "warn",
             _ => &self.log,
         };
-        let done = match telemetry::start(quiet, self.log_format) {
-            Ok(()) => match self.command {
-                #[cfg(feature = "local")]
-                Command::Dev(dev) => dev.run().await,
-                Command::Worker(worker) => worker.run().await,
-                Command::Migrate(migrate) => migrate.run().await,
-            },
+        let done = match telemetry::start(filter, self.log_format) {
+            Ok(()) => self.command.run().await,
             Err(error) => Err(error),
         };
-        match done {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("carousel: {error:#}");
-                ExitCode::FAILURE
-            }
+        done.unwrap_or_else(|error| {
+            eprintln!("carousel: {}", terminal::lines(&format!("{error:#}")));
+            ExitCode::FAILURE
+        })
+    }
+}
+
+impl Command {
+    async fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            #[cfg(feature = "local")]
+            Self::Dev(dev) => dev.run().await?,
+            Self::Worker(worker) => worker.run().await?,
+            Self::Migrate(migrate) => migrate.run().await?,
+            Self::Doctor(doctor) => return doctor.run().await,
+            Self::Completions(completions) => completions.run()?,
         }
+        Ok(ExitCode::SUCCESS)
     }
 }
 
