@@ -1,11 +1,23 @@
 //! The program as it is started: what it says when something is missing, and how it ends.
 
+#[path = "cli/acting.rs"]
+mod acting;
+#[path = "cli/carousels.rs"]
+mod carousels;
 #[path = "cli/completions.rs"]
 mod completions;
 mod deployment;
 #[path = "cli/doctor.rs"]
 mod doctor;
+#[path = "cli/jobs.rs"]
+mod jobs;
 mod project;
+#[path = "cli/submit.rs"]
+mod submit;
+#[path = "cli/templates.rs"]
+mod templates;
+#[path = "cli/watch.rs"]
+mod watch;
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -70,8 +82,12 @@ fn tells_a_secret(text: &str) -> bool {
 async fn help_names_every_command_and_variable_and_no_value_of_a_secret() {
     let (code, help, _) = ended(carousel(&["--help"])).await;
     assert_eq!(code, 0);
-    for command in ["dev", "worker", "migrate", "doctor"] {
+    for command in
+        ["dev", "worker", "migrate", "doctor", "submit", "watch", "jobs", "templates", "carousels", "completions"]
+    {
         assert!(help.contains(&format!("\n  {command}")), "{help}");
+    }
+    for command in ["dev", "worker", "migrate", "doctor"] {
         let mut command = carousel(&[command, "--help"]);
         command
             .env("DATABASE_URL", "postgresql://u:hidden@h/d")

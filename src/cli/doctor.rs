@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::checks::{self, Finding, Report, Verdict};
-use super::terminal::{coloured, line};
+use super::terminal::{coloured, line, print};
 use super::worker::WorkerCommand;
 
 /// Find what is wrong with the project, and name the line that mends it
@@ -40,15 +40,15 @@ impl Doctor {
         let count = |verdict| report.of(verdict).count();
         let healthy = count(Verdict::Failed) == 0 && !(self.strict && count(Verdict::Warning) > 0);
         if self.json {
-            println!("{}", json!({ "healthy": healthy, "checks": report.findings }));
+            print(json!({ "healthy": healthy, "checks": report.findings }))?;
         } else {
-            show(&report);
+            show(&report)?;
         }
         Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-fn show(report: &Report) {
+fn show(report: &Report) -> std::io::Result<()> {
     let width = report.findings.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
     for Finding { check, verdict, detail, mend } in &report.findings {
         let word = match verdict {
@@ -57,17 +57,17 @@ fn show(report: &Report) {
             Verdict::Failed => "FAILED",
             Verdict::Skipped => "skipped",
         };
-        println!("{:<7}  {check:<width$}  {}", coloured(word), line(detail));
+        print(format!("{:<7}  {check:<width$}  {}", coloured(word), line(detail)))?;
         if let Some(mend) = mend {
-            println!("{:<7}  {:<width$}  -> {}", "", "", line(mend));
+            print(format!("{:<7}  {:<width$}  -> {}", "", "", line(mend)))?;
         }
     }
     let count = |verdict| report.of(verdict).count();
-    println!(
+    print(format!(
         "\n{} ok, {} to look at, {} failed, {} not looked at",
         count(Verdict::Passed),
         count(Verdict::Warning),
         count(Verdict::Failed),
         count(Verdict::Skipped)
-    );
+    ))
 }

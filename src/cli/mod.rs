@@ -1,12 +1,24 @@
 //! The command line: one file a command.
 
+mod acting;
+mod board;
+mod carousels;
 mod checks;
 mod completions;
 #[cfg(feature = "local")]
 mod dev;
 mod doctor;
+mod download;
+mod ending;
+mod follow;
+mod jobs;
 mod migrate;
+mod request;
+mod submit;
+mod templates;
 mod terminal;
+mod upload;
+mod watch;
 mod worker;
 
 use std::process::ExitCode;
@@ -25,11 +37,18 @@ use crate::telemetry::{self, LogFormat};
 #[command(version, propagate_version = true, max_term_width = 110)]
 pub struct Cli {
     /// What to log: a level (error, warn, info, debug, trace) or directives such as carousel=debug,info
-    #[arg(long, global = true, env = "CAROUSEL_LOG", value_name = "FILTER", default_value = "info")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Logging",
+        env = "CAROUSEL_LOG",
+        value_name = "FILTER",
+        default_value = "info"
+    )]
     log: String,
 
     /// How log lines look
-    #[arg(long, global = true, env = "CAROUSEL_LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto)]
+    #[arg(long, global = true, help_heading = "Logging", env = "CAROUSEL_LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto)]
     log_format: LogFormat,
 
     #[command(subcommand)]
@@ -43,6 +62,11 @@ enum Command {
     Worker(Box<worker::WorkerCommand>),
     Migrate(migrate::Migrate),
     Doctor(Box<doctor::Doctor>),
+    Submit(Box<submit::Submit>),
+    Watch(Box<watch::Watch>),
+    Jobs(Box<jobs::Jobs>),
+    Templates(Box<templates::Templates>),
+    Carousels(Box<carousels::Carousels>),
     Completions(completions::Completions),
 }
 
@@ -60,8 +84,11 @@ impl Cli {
             Err(error) => Err(error),
         };
         done.unwrap_or_else(|error| {
+            if terminal::nobody_reads(&error) {
+                return ExitCode::SUCCESS;
+            }
             eprintln!("carousel: {}", terminal::lines(&format!("{error:#}")));
-            ExitCode::FAILURE
+            ending::code_of_error(&error)
         })
     }
 }
@@ -74,6 +101,11 @@ impl Command {
             Self::Worker(worker) => worker.run().await?,
             Self::Migrate(migrate) => migrate.run().await?,
             Self::Doctor(doctor) => return doctor.run().await,
+            Self::Submit(submit) => return submit.run().await,
+            Self::Watch(watch) => return watch.run().await,
+            Self::Jobs(jobs) => jobs.run().await?,
+            Self::Templates(templates) => return templates.run().await,
+            Self::Carousels(carousels) => carousels.run().await?,
             Self::Completions(completions) => completions.run()?,
         }
         Ok(ExitCode::SUCCESS)

@@ -1,9 +1,15 @@
-//! What a person sees on a terminal: foreign text made harmless, colours where there is a terminal.
+//! What a person sees on a terminal: foreign text made harmless, colours where there is a terminal, tables.
 //!
 //! Titles, prompts and messages come from other people and other programs. Printed as they are, they could move the cursor, paint a line of ours,
 //! or turn the direction of reading. JSON has escapes of its own and passes by here.
 
-use console::{StyledObject, style};
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+
+use console::{Alignment, StyledObject, measure_text_width, pad_str, style, truncate_str};
+
+/// Columns that a cell of a table takes at most: what is longer ends in dots.
+const WIDEST: usize = 60;
 
 /// The text on one line, with nothing in it that a terminal obeys.
 pub(super) fn line(text: &str) -> String {
@@ -33,6 +39,47 @@ fn harmless(letter: char) -> char {
         | '\u{e0000}'..='\u{e007f}' => '\u{fffd}',
         letter => letter,
     }
+}
+
+/// Writes a line to standard output.
+///
+/// # Errors
+/// When nobody reads it any more, for example behind `| head`.
+pub(super) fn print(text: impl Display) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{text}")
+}
+
+/// Whether a command ended because its reader did, as that of `carousel jobs list | head` does.
+pub(super) fn nobody_reads(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+/// Prints rows under their headings, each column as wide as it must be. The cells may hold anything. A column of states is coloured.
+pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> std::io::Result<()> {
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| truncate_str(&line(cell), WIDEST, "...").into_owned()).collect())
+        .collect();
+    let width = |at: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(at)).map(String::as_str);
+        cells.chain([headings[at]]).map(measure_text_width).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
+    let pad = |cell: &str, at: usize| pad_str(cell, widths[at], Alignment::Left, None).into_owned();
+    let heading: Vec<String> = headings.iter().enumerate().map(|(at, heading)| pad(heading, at)).collect();
+    print(style(heading.join("  ").trim_end()).bold())?;
+    for row in &rows {
+        let cells: Vec<String> = row
+            .iter()
+            .enumerate()
+            .map(|(at, cell)| match headings[at] {
+                "STATUS" => pad(&coloured(cell).to_string(), at),
+                _ => pad(cell, at),
+            })
+            .collect();
+        print(cells.join("  ").trim_end())?;
+    }
+    Ok(())
 }
 
 /// A word in the colour that its meaning has everywhere: green for good, yellow for waiting or half good, red for bad.

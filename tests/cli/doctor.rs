@@ -45,7 +45,9 @@ async fn a_sound_project_is_found_healthy_by_the_workers_role_and_by_its_owner()
         assert_eq!(of(&findings, "passed").len(), findings.len(), "{findings:#?}");
         assert_eq!(code, 0);
         let names: Vec<&str> = findings.iter().map(|finding| finding["check"].as_str().unwrap()).collect();
-        for check in ["schema", "row_level_security", "grants", "listen", "clock", "queue", "bucket", "provider"] {
+        for check in
+            ["schema", "row_level_security", "grants", "listen", "clock", "queue", "bucket", "realtime", "provider"]
+        {
             assert!(names.contains(&check), "{names:?}");
         }
     }

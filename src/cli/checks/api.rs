@@ -9,6 +9,7 @@ use url::Url;
 
 use super::Report;
 use super::settings::Settings;
+use crate::client::{Change, Project};
 use crate::provider::Provider;
 use crate::storage::{self, Storage};
 
@@ -28,6 +29,7 @@ pub(super) async fn look(settings: &Settings, wide: bool) -> Report {
         rows(&mut report, "secret_key_rows", settings.url.as_ref(), secret, "secret_key").await;
         let publishable = settings.publishable_key.as_deref();
         rows(&mut report, "publishable_key_rows", settings.url.as_ref(), publishable, "publishable_key").await;
+        realtime(&mut report, settings).await;
     }
     report
 }
@@ -132,6 +134,30 @@ async fn ask(url: &Url, key: &str) -> Result<(u16, Value), reqwest::Error> {
     let answer = client.get(address).header("apikey", key).bearer_auth(key).send().await?;
     let status = answer.status().as_u16();
     Ok((status, answer.json().await.unwrap_or(Value::Null)))
+}
+
+/// Asks Realtime to tell of jobs, as every page that shows progress does.
+async fn realtime(report: &mut Report, settings: &Settings) {
+    let Some(storage) = &settings.storage else {
+        return report.skipped("realtime", "secret_key");
+    };
+    let heard = match Project::new(&storage.url, storage.secret_key.clone()) {
+        Ok(project) => {
+            let jobs = Change { table: "image_generation_jobs".to_owned(), filter: None };
+            let caller = project.key_holder();
+            // Boxed: what a TLS handshake holds is large.
+            Box::pin(caller.changes(&[jobs])).await.map(drop).map_err(|error| error.to_string())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    match heard {
+        Ok(()) => report.passed("realtime", "Realtime tells of changes of jobs"),
+        Err(error) => report.warning(
+            "realtime",
+            format!("Realtime does not tell of changes: {error}"),
+            "see whether Realtime is on for this project, and the publication in order",
+        ),
+    }
 }
 
 /// Looks at the provider.
