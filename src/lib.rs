@@ -30,6 +30,7 @@ pub mod pipeline;
 pub mod worker;
 
 pub mod client;
+pub mod http;
 
 pub mod cli;
 #[cfg(feature = "local")]
