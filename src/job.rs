@@ -93,7 +93,7 @@ pub enum Ending {
 }
 
 /// Shape of a picture, width to height, as clients write it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 pub enum AspectRatio {
     /// 1:1
     #[serde(rename = "1:1")]

@@ -29,6 +29,8 @@ pub mod storage;
 pub mod pipeline;
 pub mod worker;
 
+pub mod client;
+
 pub mod cli;
 #[cfg(feature = "local")]
 pub mod local;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// A module and what it may import of ours. `*` stands for everything.
-const TABLE: [(&str, &[&str]); 16] = [
+const TABLE: [(&str, &[&str]); 17] = [
     ("job", &[]),
     ("listener", &["job"]),
     ("queue", &["job"]),
@@ -15,6 +15,7 @@ const TABLE: [(&str, &[&str]); 16] = [
     ("failure", &["job", "listener", "queue", "storage", "provider", "image"]),
     ("pipeline", &["job", "queue", "storage", "provider", "image", "failure"]),
     ("worker", &["job", "listener", "queue", "storage", "provider", "image", "failure", "pipeline"]),
+    ("client", &["job"]),
     ("config", &["queue", "storage", "provider"]),
     ("telemetry", &[]),
     ("migrations", &[]),

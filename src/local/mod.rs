@@ -16,4 +16,3 @@ pub mod realtime;
 pub mod samples;
 pub mod stack;
 pub mod storage;
-pub mod subscription;

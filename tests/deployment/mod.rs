@@ -259,7 +259,7 @@ impl Person<'_> {
 
     /// Waits until the job's row is as `wanted`, looking at each change of it that Realtime shows.
     pub async fn until(&self, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        use carousel::local::subscription::{Change, Subscription};
+        use carousel::client::{Change, Subscription};
         let stack = &self.deployment.stack;
         let change = Change { table: "image_generation_jobs".to_owned(), filter: Some(format!("id=eq.{id}")) };
         let mut changes = Subscription::open(stack.url(), stack.publishable_key(), &self.token, &[change])

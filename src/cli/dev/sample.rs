@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use super::board::Board;
 use super::person::Person;
 use super::project::Project;
+use crate::client::{Change, Subscription};
 use crate::image;
 use crate::local::samples;
-use crate::local::subscription::{Change, Subscription};
 
 /// Realtime is a hint: without one for so long, the rows themselves are read.
 const LOOK: Duration = Duration::from_secs(5);

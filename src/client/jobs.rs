@@ -1,0 +1,351 @@
+//! Jobs, their images and carousels, as rows of the API.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::rows::Stamped;
+use super::{Caller, Cursor, Error, Page};
+use crate::job::AspectRatio;
+
+const JOBS: &str = "image_generation_jobs";
+const IMAGES: &str = "generated_carousel_images";
+const CAROUSELS: &str = "generated_carousels";
+/// The order in which a person looks at a job's images.
+const IMAGE_ORDER: &str = "variant.asc,aspect_ratio.asc,slide.asc";
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It waits for a worker.
+    Pending,
+    /// A worker has it.
+    Processing,
+    /// Every image is there.
+    Completed,
+    /// Some images are there, the others failed.
+    Partial,
+    /// No image could be made.
+    Failed,
+    /// Its owner did not want it any more.
+    Cancelled,
+}
+
+impl Status {
+    /// Whether nothing more will happen, unless somebody asks for it.
+    pub fn is_over(self) -> bool {
+        !matches!(self, Self::Pending | Self::Processing)
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Processing => "processing",
+            Self::Completed => "completed",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A request for carousels, and how far it has come. Times are RFC 3339.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Job {
+    /// Primary key.
+    pub id: Uuid,
+    /// Owner.
+    pub user_id: Uuid,
+    /// Template the job was made from, or the one that it made.
+    pub template_id: Option<Uuid>,
+    /// Groups jobs that were sent together.
+    pub batch_id: Option<Uuid>,
+    /// What lists show.
+    pub title: Option<String>,
+    /// What to make of the sources.
+    pub prompt: String,
+    /// One text a slide; empty for a single slide.
+    pub slide_prompts: Vec<String>,
+    /// Objects in the bucket.
+    pub source_paths: Vec<String>,
+    /// Ratios to make.
+    pub aspect_ratios: Vec<AspectRatio>,
+    /// Variants of the whole carousel.
+    pub variants: i32,
+    /// Style options.
+    pub style: Map<String, Value>,
+    /// Provider model; the worker's default when null.
+    pub model: Option<String>,
+    /// Quality; the worker's default when null.
+    pub quality: Option<String>,
+    /// `png`, `jpeg` or `webp`; `png` when null.
+    pub output_format: Option<String>,
+    /// `transparent`, `opaque` or `auto`.
+    pub background: Option<String>,
+    /// Previews to show while an image is made.
+    pub partial_previews: i32,
+    /// Order among the jobs of one user.
+    pub priority: i32,
+    /// Not before this time.
+    #[schema(format = DateTime)]
+    pub run_at: String,
+    /// What makes a repeated request find the first job.
+    pub idempotency_key: Option<String>,
+    /// Where it stands.
+    pub status: Status,
+    /// `queued`, `fetching`, `generating` or `finished`.
+    pub stage: String,
+    /// 0 to 100; 100 exactly when completed.
+    pub progress: i32,
+    /// What is happening, in words for a person.
+    pub message: Option<String>,
+    /// variants x slides x aspect ratios.
+    pub total_images: i32,
+    /// Images that are in the bucket.
+    pub completed_images: i32,
+    /// Images that could not be made.
+    pub failed_images: i32,
+    /// How many times a worker has taken it up.
+    pub attempt: i32,
+    /// Stable code of the failure.
+    pub error_code: Option<String>,
+    /// The failure in words for a person.
+    pub error_message: Option<String>,
+    /// What the images cost, in dollars.
+    pub cost_usd: f64,
+    /// Tokens used.
+    pub usage: Option<Map<String, Value>>,
+    /// When somebody asked to cancel it.
+    #[schema(format = DateTime)]
+    pub cancel_requested_at: Option<String>,
+    /// When somebody asked for another try.
+    #[schema(format = DateTime)]
+    pub retry_requested_at: Option<String>,
+    /// When a worker first took it up.
+    #[schema(format = DateTime)]
+    pub started_at: Option<String>,
+    /// When it reached its last state.
+    #[schema(format = DateTime)]
+    pub finished_at: Option<String>,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// When it last changed.
+    #[schema(format = DateTime)]
+    pub updated_at: String,
+}
+
+impl Stamped for Job {
+    fn stamp(&self) -> (&str, Uuid) {
+        (&self.created_at, self.id)
+    }
+}
+
+/// A picture of a job, there from the moment that the job is claimed.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Image {
+    /// Primary key.
+    pub id: Uuid,
+    /// Its job.
+    pub job_id: Uuid,
+    /// Owner.
+    pub user_id: Uuid,
+    /// One for each job, variant and aspect ratio.
+    pub carousel_id: Uuid,
+    /// Variant, from 1.
+    pub variant: i32,
+    /// Slide, from 1.
+    pub slide: i32,
+    /// Shape.
+    pub aspect_ratio: AspectRatio,
+    /// `pending`, `generating`, `completed`, `failed` or `cancelled`.
+    pub status: String,
+    /// Object in the bucket, set when completed.
+    pub storage_path: Option<String>,
+    /// Latest preview while it is made.
+    pub preview_path: Option<String>,
+    /// Blurred placeholder, base64.
+    pub thumbhash: Option<String>,
+    /// Pixels.
+    pub width: Option<i32>,
+    /// Pixels.
+    pub height: Option<i32>,
+    /// Size of the object.
+    pub bytes: Option<i64>,
+    /// `image/png`, `image/jpeg` or `image/webp`.
+    pub mime_type: Option<String>,
+    /// Digest of the object, lowercase hex.
+    pub sha256: Option<String>,
+    /// What was sent to the provider.
+    pub prompt: Option<String>,
+    /// Model that was asked.
+    pub model: Option<String>,
+    /// Quality that was asked for.
+    pub quality: Option<String>,
+    /// Tokens as the provider reported them.
+    pub usage: Option<Map<String, Value>>,
+    /// Cost in dollars.
+    pub cost_usd: Option<f64>,
+    /// From the call's start to the recorded image.
+    pub duration_ms: Option<i32>,
+    /// The provider's id of the call.
+    pub provider_request_id: Option<String>,
+    /// Stable code of the failure.
+    pub error_code: Option<String>,
+    /// The failure in words for a person.
+    pub error_message: Option<String>,
+    /// Marked by its owner.
+    pub is_favorite: bool,
+    /// When the row was made.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// When it was recorded.
+    #[schema(format = DateTime)]
+    pub completed_at: Option<String>,
+}
+
+/// The slides of one variant in one shape.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Carousel {
+    /// The images' `carousel_id`.
+    pub id: Uuid,
+    /// Its job.
+    pub job_id: Uuid,
+    /// Owner.
+    pub user_id: Uuid,
+    /// Variant, from 1.
+    pub variant: i32,
+    /// Shape.
+    pub aspect_ratio: AspectRatio,
+    /// Number of slides.
+    pub slides: i32,
+    /// Slides that are in the bucket.
+    pub completed_slides: i32,
+    /// Slides that could not be made.
+    pub failed_slides: i32,
+    /// Object of the first completed slide.
+    pub cover_path: Option<String>,
+    /// Placeholder of the first completed slide.
+    pub cover_thumbhash: Option<String>,
+    /// Whether one of its images is marked.
+    pub is_favorite: bool,
+    /// Cost in dollars.
+    pub cost_usd: Option<f64>,
+    /// When its first row was made.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// When its latest image was recorded.
+    #[schema(format = DateTime)]
+    pub last_completed_at: Option<String>,
+}
+
+impl Stamped for Carousel {
+    fn stamp(&self) -> (&str, Uuid) {
+        (&self.created_at, self.id)
+    }
+}
+
+/// Which jobs a list has.
+#[derive(Clone, Debug, Default)]
+pub struct JobList {
+    /// Only those that stand so; all when empty.
+    pub status: Vec<Status>,
+    /// Only those of this template.
+    pub template_id: Option<Uuid>,
+    /// Only those that were sent together.
+    pub batch_id: Option<Uuid>,
+}
+
+impl Caller {
+    /// Makes a job of the columns that a client may insert.
+    ///
+    /// # Errors
+    /// `Refused` by a rule, `Conflict` when the id or the idempotency key is taken; else see [`Error`].
+    pub async fn insert_job(&self, job: &impl Serialize) -> Result<Job, Error> {
+        let job = serde_json::to_string(job).map_err(Error::not_understood)?;
+        self.row(self.from(JOBS).insert(job)).await
+    }
+
+    /// The job with this id.
+    pub async fn job(&self, id: Uuid) -> Result<Job, Error> {
+        self.row(self.from(JOBS).eq("id", id.to_string())).await
+    }
+
+    /// The caller's job with this idempotency key. For a person: the operator sees the keys of all.
+    pub async fn job_by_key(&self, key: &str) -> Result<Job, Error> {
+        self.row(self.from(JOBS).eq("idempotency_key", key)).await
+    }
+
+    /// A job and its images as they are at one moment, in the order in which a person looks at them.
+    pub async fn job_with_images(&self, id: Uuid) -> Result<(Job, Vec<Image>), Error> {
+        #[derive(Deserialize)]
+        struct Both {
+            #[serde(flatten)]
+            job: Job,
+            generated_carousel_images: Vec<Image>,
+        }
+        let request = self.from(JOBS).select(format!("*,{IMAGES}(*)")).eq("id", id.to_string());
+        let both: Both = self.row(request).await?;
+        let mut images = both.generated_carousel_images;
+        images.sort_by(|a, b| {
+            (a.variant, a.aspect_ratio.as_str(), a.slide).cmp(&(b.variant, b.aspect_ratio.as_str(), b.slide))
+        });
+        Ok((both.job, images))
+    }
+
+    /// A job's images, in the order in which a person looks at them.
+    pub async fn images(&self, job: Uuid) -> Result<Vec<Image>, Error> {
+        self.rows(self.from(IMAGES).eq("job_id", job.to_string()).order(IMAGE_ORDER)).await
+    }
+
+    /// A job's carousels.
+    pub async fn carousels_of(&self, job: Uuid) -> Result<Vec<Carousel>, Error> {
+        self.rows(self.from(CAROUSELS).eq("job_id", job.to_string()).order("variant.asc,aspect_ratio.asc")).await
+    }
+
+    /// A page of carousels, newest first.
+    pub async fn carousels(&self, limit: usize, after: Option<&Cursor>) -> Result<Page<Carousel>, Error> {
+        self.page(self.from(CAROUSELS), limit, after).await
+    }
+
+    /// A page of jobs, newest first.
+    pub async fn jobs(&self, list: &JobList, limit: usize, after: Option<&Cursor>) -> Result<Page<Job>, Error> {
+        let mut request = self.from(JOBS);
+        if !list.status.is_empty() {
+            request = request.in_("status", list.status.iter().map(|status| status.as_str()));
+        }
+        for (column, id) in [("template_id", list.template_id), ("batch_id", list.batch_id)] {
+            if let Some(id) = id {
+                request = request.eq(column, id.to_string());
+            }
+        }
+        self.page(request, limit, after).await
+    }
+
+    /// Asks to cancel a job: a waiting one ends at once, a running one soon. Of one that is over nothing changes.
+    pub async fn cancel_job(&self, id: Uuid) -> Result<Job, Error> {
+        self.change_job(id, &json!({ "cancel_requested_at": "now" })).await
+    }
+
+    /// Asks for another try: the images that are not completed are made once more. Of a job that is not over, or completed, nothing changes.
+    pub async fn retry_job(&self, id: Uuid) -> Result<Job, Error> {
+        self.change_job(id, &json!({ "retry_requested_at": "now" })).await
+    }
+
+    async fn change_job(&self, id: Uuid, change: &Value) -> Result<Job, Error> {
+        self.row(self.from(JOBS).eq("id", id.to_string()).update(change.to_string())).await
+    }
+
+    /// Deletes a job: it stops, and its images are removed from the bucket.
+    pub async fn delete_job(&self, id: Uuid) -> Result<Job, Error> {
+        self.row(self.from(JOBS).eq("id", id.to_string()).delete()).await
+    }
+
+    /// Marks an image, or takes the mark off.
+    pub async fn favor_image(&self, id: Uuid, is_favorite: bool) -> Result<Image, Error> {
+        let change = json!({ "is_favorite": is_favorite }).to_string();
+        self.row(self.from(IMAGES).eq("id", id.to_string()).update(change)).await
+    }
+}
