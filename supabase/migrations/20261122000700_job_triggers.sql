@@ -149,10 +149,8 @@ begin
   if new.cancel_requested_at is distinct from old.cancel_requested_at then
     if old.status = 'pending' and new.cancel_requested_at is not null then
       -- A job that was interrupted has made some of its images, or all of them.
-      select count(*) filter (where status = 'completed'), count(*) filter (where status = 'failed'),
-          coalesce(sum(cost_usd), 0), carousel_private.sum_usage(array_agg(usage))
-        into new.completed_images, new.failed_images, new.cost_usd, new.usage
-        from public.generated_carousel_images where job_id = new.id;
+      select completed, failed, cost_usd, usage into new.completed_images, new.failed_images, new.cost_usd, new.usage
+        from carousel_private.count_images(new.id);
       all_made := new.completed_images = new.total_images;
       new.cancel_requested_at := now();
       new.status := case when all_made then 'completed' else 'cancelled' end;
