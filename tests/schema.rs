@@ -20,6 +20,7 @@ mod schema {
     mod states;
     mod templates;
     mod types;
+    mod variables;
 }
 
 use schema::{actors, catalog, client, supabase_cli};

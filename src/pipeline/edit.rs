@@ -80,12 +80,12 @@ impl Pipeline {
             if verdict == Verdict::Final {
                 return self.give_up(lease, image, Some(call), &failure).await;
             }
+            lease.end_call(call, failure.code(), failure.request_id()).await?;
             tracing::info!(
                 job = %lease.job.id, image = %image.id, code = failure.code(), error = %failure, failed, ?verdict,
                 "an image is tried again"
             );
             metrics::image_tried_again(failure.code());
-            lease.end_call(call, failure.code(), failure.request_id()).await?;
             match verdict {
                 Verdict::Again(pause) => {
                     if matches!(failure, Failure::Provider(provider::Error::RateLimited { .. })) {

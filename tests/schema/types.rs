@@ -74,6 +74,7 @@ fn only_what_may_be_missing_is_nullable() {
             "retry_requested_at",
             "started_at",
             "template_id",
+            "template_version",
             "title",
             "usage"
         ]
