@@ -16,6 +16,8 @@ mod schema {
     mod limits;
     mod push;
     mod rights;
+    mod search;
+    mod sources;
     mod statements;
     mod states;
     mod templates;
