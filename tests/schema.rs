@@ -12,6 +12,7 @@ mod schema {
 
     mod advisors;
     mod bad_input;
+    mod dashboard;
     mod histories;
     mod limits;
     mod push;
