@@ -101,7 +101,7 @@ begin
   perform from carousel_private.storage_cleanup where path = any (new.source_paths) for share;
   if found and exists (select from carousel_private.storage_cleanup where path = any (new.source_paths) and attempts > 0) then
     raise exception 'a source of this row is being removed'
-      using errcode = 'PT409', detail = 'source_being_removed',
+      using errcode = '23514', detail = 'source_being_removed',
         hint = 'The last template or job with it was deleted: upload it again, under a new name.';
   end if;
   return null;

@@ -175,10 +175,10 @@ async fn a_row_that_names_a_source_on_its_way_out_is_refused() {
         insert_job(&client, user, &[])
     );
     let refusal = refused.expect_err("the object may be gone already");
-    assert_eq!(refusal.to_string(), "PT409 source_being_removed");
+    assert_eq!(refusal.to_string(), "23514 source_being_removed");
     assert!(refusal.hint.contains("under a new name"), "{refusal:?}");
     let again = format!("insert into {TEMPLATES} (name, source_paths) values ('mine', array['{user}/sources/a.png'])");
-    assert_eq!(run(&client, &again).await.unwrap_err().to_string(), "PT409 source_being_removed");
+    assert_eq!(run(&client, &again).await.unwrap_err().to_string(), "23514 source_being_removed");
     for table in [JOBS, TEMPLATES] {
         assert_eq!(value(&client, &format!("select count(*) from {table}")).await, "0", "{table}");
     }
