@@ -79,8 +79,8 @@ pub(super) async fn events(
     Id(id): Id,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let permit = std::sync::Arc::clone(&api.streams).try_acquire_owned().map_err(|_| Problem::busy())?;
     let rows = caller.job_with_images(id).await?;
+    let place = api.streams.take(rows.0.user_id)?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let seen = last.and_then(Seen::parse).unwrap_or_default();
     if last.is_some() && rows.0.status.is_over() && seen.clone().news(&rows).is_empty() {
@@ -95,7 +95,7 @@ pub(super) async fn events(
             _ = watching => {}
             () = end.cancelled() => {}
         }
-        drop(permit);
+        drop(place);
     });
     let events = stream::unfold(events, |mut events| async move {
         let event: Event = events.recv().await?;

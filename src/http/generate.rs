@@ -1,5 +1,7 @@
 //! `POST /api/image-generator/generate-v2`: a job, by JSON or with its photos.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::FromRequest;
 use axum::extract::{Request, State};
@@ -57,6 +59,9 @@ pub(super) struct NewJob {
     /// Style options; each is added to the prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) style: Option<Map<String, Value>>,
+    /// Values for `{{name}}` in the prompts, before the template's own: at most 50, names like `product_2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) variables: Option<BTreeMap<String, String>>,
     /// Provider model; the worker's default when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 100)]

@@ -11,6 +11,7 @@ mod health;
 mod jobs;
 mod observe;
 mod openapi;
+mod places;
 mod problem;
 mod request;
 mod retired;
@@ -30,7 +31,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, body};
 use secrecy::SecretString;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -44,12 +44,13 @@ pub use health::{Check, Readiness};
 pub use serve::serve;
 
 use crate::client::Project;
+use places::Places;
 use problem::Problem;
 
-/// Forms with files that are taken in at once.
-const UPLOADS: usize = 64;
-/// Jobs that are watched at once.
-const STREAMS: usize = 2_000;
+/// Forms with files that are taken in at once, in all and from one person.
+const UPLOADS: (usize, usize) = (64, 8);
+/// Jobs that are watched at once, in all and by one person.
+const STREAMS: (usize, usize) = (2_000, 50);
 
 /// How the API behaves.
 #[derive(Clone, Debug)]
@@ -69,8 +70,8 @@ struct Api {
     settings: Arc<Settings>,
     readiness: Readiness,
     looked: health::Looked,
-    uploads: Arc<Semaphore>,
-    streams: Arc<Semaphore>,
+    uploads: Places,
+    streams: Places,
     /// What goes on when its connection has gone.
     tasks: TaskTracker,
     /// Ends what would go on by itself.
@@ -81,7 +82,7 @@ struct Api {
 pub struct Door {
     /// Every route, from the root: `/api/image-generator/...`, `/openapi.json`, `/healthz`, `/readyz`, `/metrics`.
     pub router: Router,
-    /// Uploads and events that are under way. They end when `end` is cancelled, but an upload goes on until it is whole or taken back.
+    /// Uploads and events that are under way. They end soon after `end` is cancelled: an upload when it is whole or taken back.
     pub tasks: TaskTracker,
 }
 
@@ -95,8 +96,8 @@ pub fn door(project: Project, settings: Settings, readiness: Readiness, end: Can
         settings: Arc::new(settings),
         readiness,
         looked: health::Looked::default(),
-        uploads: Arc::new(Semaphore::new(UPLOADS)),
-        streams: Arc::new(Semaphore::new(STREAMS)),
+        uploads: Places::new(UPLOADS.0, UPLOADS.1),
+        streams: Places::new(STREAMS.0, STREAMS.1),
         tasks: tasks.clone(),
         end,
     };

@@ -1,5 +1,7 @@
 //! Templates: list, show, create, change, delete, use.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -19,7 +21,7 @@ use crate::job::AspectRatio;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
-    /// Only those with this text in name, description or prompt.
+    /// Only those with all of these words in name, description, tags and prompts.
     #[param(max_length = 200)]
     search: Option<String>,
     /// Only those that are marked, or only those that are not.
@@ -78,6 +80,9 @@ pub(super) struct TemplateParts {
     /// Style options.
     #[serde(skip_serializing_if = "Option::is_none")]
     style: Option<Map<String, Value>>,
+    /// Default values for `{{name}}` in the prompts: at most 50, names like `product_2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    variables: Option<BTreeMap<String, String>>,
     /// Free words for search, at most 50.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 50)]

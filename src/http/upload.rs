@@ -18,6 +18,7 @@ use futures::stream::{self, Stream, StreamExt};
 use multer::{Field, Multipart};
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Api;
@@ -37,6 +38,8 @@ const MAX_AHEAD: usize = 1 << 20;
 const SILENCE: Duration = Duration::from_secs(30);
 /// How long a body may take in all.
 const WHOLE: Duration = Duration::from_secs(600);
+/// What an upload still gets when the server is to end.
+const GRACE: Duration = Duration::from_secs(10);
 /// How much of a body is still read after its refusal, and for how long: who is still sending does not see an answer.
 const REST: (usize, Duration) = (64 << 20, Duration::from_secs(20));
 /// Tries to remove what no job came of.
@@ -58,7 +61,6 @@ pub(super) async fn receive(
     let begun = async {
         let boundary =
             boundary.ok_or_else(|| Problem::malformed("`Content-Type` names no boundary of the form's parts"))?;
-        let permit = Arc::clone(&api.uploads).try_acquire_owned().map_err(|_| Problem::busy())?;
         // The project judges the token before a byte of the body is taken; a repeated request needs none of it.
         let repeated = match &key {
             Some(key) => match caller.job_by_key(key).await {
@@ -68,10 +70,12 @@ pub(super) async fn receive(
             },
             None => caller.prove().await.map(|()| None)?,
         };
-        Ok((boundary, permit, repeated))
+        let user =
+            caller.claimed_user().ok_or_else(|| Error::Unauthorized { message: "it names no user".to_owned() })?;
+        Ok((boundary, user, api.uploads.take(user)?, repeated))
     };
-    let (boundary, permit) = match begun.await {
-        Ok((boundary, permit, None)) => (boundary, permit),
+    let (boundary, user, place) = match begun.await {
+        Ok((boundary, user, place, None)) => (boundary, user, place),
         Ok((.., Some(repeated))) => {
             api.tasks.spawn(discard(body));
             return Ok(repeated);
@@ -81,15 +85,15 @@ pub(super) async fn receive(
             return Err(problem);
         }
     };
-    let user = caller.claimed_user().ok_or_else(|| Error::Unauthorized { message: "it names no user".to_owned() })?;
     let (answer, answered) = oneshot::channel();
+    let end = api.end.clone();
     api.tasks.spawn(async move {
         let mut taking = Taking { caller, user, stored: Vec::new(), job: None };
-        let outcome = taking.run(Arc::clone(&body), boundary, key).await;
+        let outcome = taking.run(Arc::clone(&body), boundary, key, end).await;
         let refused = outcome.is_err();
         // Nobody waits for it when the connection has gone.
         let _ = answer.send(outcome);
-        drop(permit);
+        drop(place);
         if refused {
             discard(body).await;
         }
@@ -107,8 +111,21 @@ struct Taking {
 }
 
 impl Taking {
-    async fn run(&mut self, body: Shared, boundary: String, key: Option<String>) -> Result<Response, Problem> {
-        let taken = timeout(WHOLE, self.take(body, boundary)).await.unwrap_or_else(|_| Err(too_slow()));
+    async fn run(
+        &mut self,
+        body: Shared,
+        boundary: String,
+        key: Option<String>,
+        end: CancellationToken,
+    ) -> Result<Response, Problem> {
+        let ending = async {
+            end.cancelled().await;
+            sleep(GRACE).await;
+        };
+        let taken = tokio::select! {
+            taken = timeout(WHOLE, self.take(body, boundary)) => taken.unwrap_or_else(|_| Err(too_slow())),
+            () = ending => Err(Problem::busy()),
+        };
         let job = match taken {
             Ok(()) => self.job.take().ok_or_else(|| Problem::malformed("the form has no part `job`")),
             Err(problem) => Err(problem),

@@ -47,6 +47,25 @@ async fn a_template_is_made_found_changed_used_and_deleted() {
 }
 
 #[tokio::test]
+async fn variables_are_filled_in_and_one_without_a_value_is_refused() {
+    let door = Door::new().await;
+    let anna = door.deployment.person().await;
+    let parts = json!({
+        "name": "x", "source_paths": [anna.photo().await], "prompt": "a {{product}} on {{ground}}", "variables": { "ground": "wood" },
+    });
+    let made = door.send(door.post(TEMPLATES, &anna.token).json(&parts)).await;
+    let place = format!("{}/use", made.headers["location"].to_str().unwrap());
+    let refused = door.refused(door.post(&place, &anna.token).json(&json!({})), 400, "variable_missing").await;
+    assert!(refused["detail"].as_str().unwrap().contains("product"), "{refused}");
+    let used = door.send(door.post(&place, &anna.token).json(&json!({ "variables": { "product": "cup" } }))).await;
+    assert_eq!((&used.body["prompt"], &used.body["template_version"]), (&json!("a cup on wood"), &json!(1)));
+    assert_eq!(used.body["variables"], json!({ "product": "cup", "ground": "wood" }));
+    for wrong in [json!({ "product": 1 }), json!(["cup"])] {
+        door.refused(door.post(&place, &anna.token).json(&json!({ "variables": wrong })), 400, "malformed").await;
+    }
+}
+
+#[tokio::test]
 async fn a_template_that_can_not_be_is_refused_by_its_code() {
     let door = Door::new().await;
     let (anna, bert) = (door.deployment.person().await, door.deployment.person().await);

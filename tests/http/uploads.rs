@@ -145,23 +145,40 @@ async fn broken_off(door: &Door, token: &str) -> TcpStream {
     stream
 }
 
+/// Waits until the first file is in the bucket, and the second on its way.
+async fn first_arrived(door: &Door) {
+    let arriving = async {
+        while door.objects().await == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), arriving).await.expect("the first file arrives");
+}
+
 #[tokio::test]
 async fn a_form_that_breaks_off_leaves_no_object_behind() {
     let door = Door::new().await;
     let anna = door.deployment.person().await;
     let stream = broken_off(&door, &anna.token).await;
-    // The first file is in the bucket, the second on its way.
-    tokio::time::timeout(Duration::from_secs(60), async {
-        while door.objects().await == 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
-    .expect("the first file arrives");
+    first_arrived(&door).await;
     drop(stream);
     door.settled().await;
     assert_eq!(door.objects().await, 0);
     assert_eq!(anna.rest("GET", "image_generation_jobs", None).await.1, json!([]));
+}
+
+#[tokio::test]
+async fn a_form_that_is_under_way_when_the_server_ends_is_taken_back() {
+    let door = Door::new().await;
+    let anna = door.deployment.person().await;
+    let _stream = broken_off(&door, &anna.token).await;
+    first_arrived(&door).await;
+    door.end.cancel();
+    let objects = door.objects().await;
+    tokio::time::timeout(Duration::from_secs(180), door.serving).await.expect("the server ends").unwrap();
+    let admin = door.deployment.project.admin().await;
+    let left: i64 = admin.query_one("select count(*) from storage.objects", &[]).await.unwrap().get(0);
+    assert!(objects > 0 && left == 0, "{objects}, then {left}");
 }
 
 #[tokio::test]
