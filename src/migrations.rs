@@ -35,6 +35,7 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../supabase/migrations/20261122001100_provider_pause.sql"),
     ),
     migration("20261122001200", "sweep", include_str!("../supabase/migrations/20261122001200_sweep.sql")),
+    migration("20261122001300", "dashboard", include_str!("../supabase/migrations/20261122001300_dashboard.sql")),
 ];
 
 const fn migration(

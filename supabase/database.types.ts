@@ -47,9 +47,9 @@ isOneToOne: false
                   ]
                 },"image_generation_templates": {
                   Row: {
-                    "aspect_ratios": (string)[],"created_at": string,"description": string | null,"id": string,"is_favorite": boolean,"last_used_at": string | null,"name": string,"prompt": string | null,"slide_prompts": (string)[],"source_paths": (string)[],"style": NonNullable<Json>,"tags": (string)[],"updated_at": string,"use_count": number,"user_id": string,"variables": NonNullable<Json>,"variants": number,"version": number
+                    "aspect_ratios": (string)[],"created_at": string,"description": string | null,"id": string,"is_favorite": boolean,"last_used_at": string | null,"name": string,"prompt": string | null,"slide_prompts": (string)[],"source_paths": (string)[],"style": NonNullable<Json>,"tags": (string)[],"updated_at": string,"use_count": number,"user_id": string,"variables": NonNullable<Json>,"variants": number,"version": number,"search_text": string | null
                   }
-                  ComputedFields: never
+                  ComputedFields: "search_text"
                   Insert: {
                     "aspect_ratios"?: (string)[],"created_at"?: string,"description"?: string | null,"id"?: string,"is_favorite"?: boolean,"last_used_at"?: string | null,"name": string,"prompt"?: string | null,"slide_prompts"?: (string)[],"source_paths": (string)[],"style"?: NonNullable<Json>,"tags"?: (string)[],"updated_at"?: string,"use_count"?: number,"user_id"?: string,"variables"?: NonNullable<Json>,"variants"?: number,"version"?: number
                   }
@@ -79,7 +79,9 @@ isOneToOne: false
                 }
           }
           Functions: {
-            [_ in never]: never
+            "search_text":
+{ Args: { "template": Omit<Database["public"]['Tables']["image_generation_templates"]['Row'], Database["public"]['Tables']["image_generation_templates"]['ComputedFields']> }; Returns: string
+                           }
           }
           Enums: {
             [_ in never]: never

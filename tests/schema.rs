@@ -12,10 +12,13 @@ mod schema {
 
     mod advisors;
     mod bad_input;
+    mod dashboard;
     mod histories;
     mod limits;
     mod push;
     mod rights;
+    mod search;
+    mod sources;
     mod statements;
     mod states;
     mod templates;

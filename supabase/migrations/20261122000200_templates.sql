@@ -131,3 +131,20 @@ revoke execute on function carousel_private.check_template() from public;
 
 create trigger check_template before insert or update on public.image_generation_templates
   for each row execute function carousel_private.check_template();
+
+-- A column that is computed when somebody asks for it: stored, it would make every row and every change as long again. No index on words
+-- could serve a client, since row level security goes before an operator that may leak; what is searched are one person's templates.
+create function public.search_text(template public.image_generation_templates) returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select concat_ws(
+    e'\n', template.name, template.description, array_to_string(template.tags, e'\n'), template.prompt,
+    array_to_string(template.slide_prompts, e'\n')
+  )
+$$;
+comment on function public.search_text(public.image_generation_templates)
+  is 'Name, description, tags and prompts of a template, to search in: a filter on search_text, for example search_text=ilike.*mug*.';
+revoke all on function public.search_text(public.image_generation_templates) from public, anon, authenticated, service_role;
+grant execute on function public.search_text(public.image_generation_templates) to authenticated, service_role;
