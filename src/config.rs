@@ -118,16 +118,10 @@ impl Supabase {
     /// # Errors
     /// When the URL or the secret key is missing, or the key is one for clients.
     pub fn storage(&self) -> anyhow::Result<crate::storage::Settings> {
-        let key = given(self.supabase_secret_key.as_ref())
-            .or_else(|| given(self.supabase_service_role_key.as_ref()))
-            .context("SUPABASE_SECRET_KEY is not set: create a secret key in the project's API settings")?;
-        ensure!(
-            !key.starts_with("sb_publishable_"),
-            "SUPABASE_SECRET_KEY holds a publishable key: use the one that begins with sb_secret_"
-        );
+        let secret_key = self.secret_key()?;
         Ok(crate::storage::Settings {
             url: self.url()?,
-            secret_key: key.to_owned().into(),
+            secret_key,
             bucket: "generated-carousels".to_owned(),
             connect_timeout: Duration::from_secs(10),
             silence_timeout: Duration::from_secs(30),
@@ -155,6 +149,21 @@ impl Supabase {
             "SUPABASE_PUBLISHABLE_KEY holds a secret key: use the one that begins with sb_publishable_"
         );
         Ok(crate::client::Project::new(&self.url()?, key.into())?)
+    }
+
+    /// The key for servers, which sees everybody's rows.
+    ///
+    /// # Errors
+    /// When it is missing, or one for clients.
+    pub fn secret_key(&self) -> anyhow::Result<SecretString> {
+        let key = given(self.supabase_secret_key.as_ref())
+            .or_else(|| given(self.supabase_service_role_key.as_ref()))
+            .context("SUPABASE_SECRET_KEY is not set: create a secret key in the project's API settings")?;
+        ensure!(
+            !key.starts_with("sb_publishable_"),
+            "SUPABASE_SECRET_KEY holds a publishable key: use the one that begins with sb_secret_"
+        );
+        Ok(key.to_owned().into())
     }
 
     /// The key for clients.

@@ -10,11 +10,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::api::{listen, project_check};
-use super::preflight;
 use super::worker::WorkerCommand;
 use crate::client::Project;
 use crate::http::{self, Check, Door, Readiness};
-use crate::queue::Queue;
+use crate::queue::{self, Queue};
 use crate::storage::Storage;
 use crate::telemetry::metrics;
 use crate::{config, migrations};
@@ -39,19 +38,19 @@ impl Serve {
         let project = self.worker.supabase.project()?;
         let settings = self.http.settings()?;
         let listener = listen(&self.http).await?;
-        let built = self.worker.prepare().await?;
+        let worker = self.worker.prepare().await?;
         project.check().await.context("the project can't be used: check SUPABASE_URL and SUPABASE_PUBLISHABLE_KEY")?;
 
         let end = CancellationToken::new();
-        let readiness = readiness(project.clone(), self.worker.database.clone(), Arc::clone(&built.storage));
+        let readiness = readiness(project.clone(), self.worker.database.clone(), Arc::clone(&worker.storage));
         let Door { router, tasks } = http::door(project, settings, readiness, end.clone());
         let serving = tokio::spawn(http::serve(listener, router, tasks, end.clone().cancelled_owned()));
-        let measuring = tokio::spawn(measure(built.worker.queue.clone()));
+        let measuring = tokio::spawn(measure(worker.queue.clone()));
         let ended = async {
             super::end_requested().await;
             end.cancel();
         };
-        tokio::join!(built.worker.run(end.cancelled()), ended);
+        tokio::join!(worker.run(end.cancelled()), ended);
         measuring.abort();
         serving.await.context("the HTTP API panicked")
     }
@@ -74,7 +73,7 @@ fn readiness(project: Project, database: config::Database, storage: Arc<Storage>
 
 async fn schema(database: &config::Database) -> Vec<Check> {
     let fault = |name, fault| Check { name, fault };
-    let client = match preflight::connect(database).await {
+    let client = match connect(database).await {
         Ok(client) => client,
         Err(error) => return vec![fault("database", Some(format!("{error:#}")))],
     };
@@ -82,6 +81,14 @@ async fn schema(database: &config::Database) -> Vec<Check> {
     let missing = migrations::missing(&client).await.unwrap_or_default();
     let missing = (!missing.is_empty()).then(|| format!("the schema lacks {}", missing.join(", ")));
     vec![fault("database", None), fault("migrations", missing)]
+}
+
+/// A connection of its own, which ends with its client: one of the pool's would say nothing of a new one.
+async fn connect(database: &config::Database) -> anyhow::Result<tokio_postgres::Client> {
+    let settings = database.connect()?;
+    let (client, connection) = settings.database.connect(queue::tls(settings.certificates.as_ref())?).await?;
+    tokio::spawn(connection);
+    Ok(client)
 }
 
 /// Keeps the numbers of the queue fresh.

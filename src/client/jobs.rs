@@ -18,7 +18,7 @@ const CAROUSELS: &str = "generated_carousels";
 const IMAGE_ORDER: &str = "variant.asc,aspect_ratio.asc,slide.asc";
 
 /// Where a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// It waits for a worker.
@@ -41,7 +41,8 @@ impl Status {
         !matches!(self, Self::Pending | Self::Processing)
     }
 
-    fn as_str(self) -> &'static str {
+    /// The status as it stands in rows.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Processing => "processing",

@@ -16,12 +16,17 @@ pub fn arguments() -> Vec<Arg> {
     let own = ["help", "version"];
     [&cli]
         .into_iter()
-        .chain(cli.get_subcommands().filter(|command| command.get_name() != "help"))
+        .chain(subcommands(&cli).flat_map(|command| [command].into_iter().chain(subcommands(command))))
         .flat_map(Command::get_arguments)
         .filter(|argument| !own.contains(&argument.get_id().as_str()))
         .filter(|argument| seen.insert(argument.get_id().to_string()))
         .cloned()
         .collect()
+}
+
+/// The commands below one, without that which explains them.
+fn subcommands(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|command| command.get_name() != "help")
 }
 
 #[test]
@@ -53,19 +58,28 @@ fn every_option_without_a_variable_stands_at_its_command() {
     let rows = table(&readme(), "| Command | What it does | Its own options |");
     let mut cli = Cli::command();
     cli.build();
-    let commands: Vec<&Command> = cli.get_subcommands().filter(|command| command.get_name() != "help").collect();
+    let commands: Vec<&Command> = subcommands(&cli).collect();
     let told: Vec<String> = rows.iter().map(|row| name(&row[0])).collect();
     let expected: Vec<String> = commands.iter().map(|command| format!("carousel {}", command.get_name())).collect();
     assert_eq!(told, expected);
     for (row, command) in rows.iter().zip(commands) {
+        // A command with commands of its own names them, and the options of all of them.
+        let marks = crate::marked(&row[1], '`');
+        for below in subcommands(command) {
+            assert!(marks.iter().any(|mark| mark == below.get_name()), "{} names `{}`", row[0], below.get_name());
+        }
+        let arguments = || [command].into_iter().chain(subcommands(command)).flat_map(Command::get_arguments);
         let long = |argument: &Arg| argument.get_long().map(|long| format!("--{long}"));
         let told: BTreeSet<String> =
             crate::marked(&row[2], '`').into_iter().filter(|word| word.starts_with("--")).collect();
-        let all: BTreeSet<String> = command.get_arguments().filter_map(long).collect();
+        let all: BTreeSet<String> = arguments().filter_map(long).collect();
         assert!(told.is_subset(&all), "{} has no {:?}", row[0], told.difference(&all));
-        for argument in command.get_arguments().filter(|argument| argument.get_env().is_none()) {
-            let option = long(argument).expect("every option is long");
-            assert!(["--help", "--version"].contains(&option.as_str()) || told.contains(&option), "{option}");
+        for option in arguments().filter(|argument| argument.get_env().is_none()).filter_map(long) {
+            assert!(
+                ["--help", "--version"].contains(&option.as_str()) || told.contains(&option),
+                "{} {option}",
+                row[0]
+            );
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `carousel dev`: everything on one machine, and a sample job to see it work.
 
-mod board;
 mod person;
 mod project;
 mod sample;
