@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod acting;
+mod api;
 mod board;
 mod carousels;
 mod checks;
@@ -14,6 +15,7 @@ mod follow;
 mod jobs;
 mod migrate;
 mod request;
+mod serve;
 mod submit;
 mod templates;
 mod terminal;
@@ -59,7 +61,9 @@ pub struct Cli {
 enum Command {
     #[cfg(feature = "local")]
     Dev(Box<dev::Dev>),
+    Serve(Box<serve::Serve>),
     Worker(Box<worker::WorkerCommand>),
+    Api(Box<api::Api>),
     Migrate(migrate::Migrate),
     Doctor(Box<doctor::Doctor>),
     Submit(Box<submit::Submit>),
@@ -74,7 +78,7 @@ impl Cli {
     /// Runs the command. What goes wrong is told on standard error.
     pub async fn run(self) -> ExitCode {
         let filter = match &self.command {
-            Command::Worker(_) | Command::Migrate(_) => &self.log,
+            Command::Serve(_) | Command::Worker(_) | Command::Api(_) | Command::Migrate(_) => &self.log,
             // A person looks at what the command itself says: log lines would tear it.
             _ if self.log == "info" => "warn",
             _ => &self.log,
@@ -98,7 +102,9 @@ impl Command {
         match self {
             #[cfg(feature = "local")]
             Self::Dev(dev) => dev.run().await?,
+            Self::Serve(serve) => serve.run().await?,
             Self::Worker(worker) => worker.run().await?,
+            Self::Api(api) => api.run().await?,
             Self::Migrate(migrate) => migrate.run().await?,
             Self::Doctor(doctor) => return doctor.run().await,
             Self::Submit(submit) => return submit.run().await,

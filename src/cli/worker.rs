@@ -38,13 +38,18 @@ impl WorkerCommand {
 
     /// Checks everything that a job will need, then works until `shutdown`.
     pub(super) async fn work(&self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+        self.prepare().await?.run(shutdown).await;
+        Ok(())
+    }
+
+    /// A worker that has everything that a job will need.
+    pub(super) async fn prepare(&self) -> anyhow::Result<worker::Worker> {
         checks::at_start(self).await?;
         let worker = self.build()?;
         if let Some(rate) = self.worker.images_per_minute {
             worker.queue.set_rate(rate).await?;
         }
-        worker.run(shutdown).await;
-        Ok(())
+        Ok(worker)
     }
 
     fn build(&self) -> anyhow::Result<worker::Worker> {

@@ -10,6 +10,9 @@ use super::caller::Keys;
 use super::postgres::free_port;
 use super::process::{Process, Program, User};
 
+/// How long it may take to start, and to come back when its database was away: it looks again after up to 32 seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A running PostgREST.
 pub struct PostgRest {
     process: Process,
@@ -69,7 +72,7 @@ impl PostgRest {
         let url = format!("http://127.0.0.1:{port}");
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
         let token = settings.keys.sign(&json!({ "role": "anon" }))?;
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if process.has_ended() {
                 let said = process.output();
@@ -87,7 +90,7 @@ impl PostgRest {
                 _ => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
-        bail!("PostgREST wasn't ready after half a minute: see {}", settings.log.display())
+        bail!("PostgREST wasn't ready after a minute: see {}", settings.log.display())
     }
 
     /// `http://127.0.0.1:PORT`, where tables are `/name`.
@@ -99,7 +102,7 @@ impl PostgRest {
     pub(super) async fn until_served(&self, table: &str, keys: &Keys) -> anyhow::Result<()> {
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
         let token = keys.sign(&json!({ "role": "anon" }))?;
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             // Reading a table works before it is known. Writing doesn't: of a known table it misses the column instead, and whether
             // the caller may write isn't asked before that.

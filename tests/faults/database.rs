@@ -175,6 +175,8 @@ async fn restarted(how: crate::server::Stop) {
     let job = scene.over(request.id).await;
     assert_eq!((job.status.as_str(), job.completed, job.attempt), ("completed", 3, 1), "{job:?}");
     let next = Request::new(&scene, 1).await;
+    // PostgREST takes its own time to come back, and refuses what is inserted before.
+    scene.deployment.stack.until_served("image_generation_jobs").await.expect("PostgREST comes back");
     next.submit().await;
     assert_eq!(scene.over(next.id).await.status, "completed", "nobody has to restart anything");
     check(&scene, Cost::default()).await;

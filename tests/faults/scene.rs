@@ -260,7 +260,7 @@ impl<'a> Request<'a> {
 
 /// Waits for `what` that ought to happen soon, and panics with `name` when it doesn't.
 pub async fn soon<T: Debug>(name: &str, what: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(Duration::from_secs(20), what).await {
+    match tokio::time::timeout(Duration::from_secs(60), what).await {
         Ok(value) => value,
         Err(_) => panic!("it did not come to this: {name}"),
     }

@@ -20,7 +20,7 @@ pub const PUBLISHABLE: &str = "sb_publishable_test";
 const ISSUER: &str = "http://localhost/auth/v1";
 
 /// Longer than anything here takes; a test that waits this long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What every test's database is a copy of.
 const TEMPLATE: &str = "template_realtime";

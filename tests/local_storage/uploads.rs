@@ -182,7 +182,7 @@ async fn wait_until(what: &str, condition: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), check).await.unwrap_or_else(|_| panic!("waited in vain: {what}"));
+    tokio::time::timeout(Duration::from_secs(60), check).await.unwrap_or_else(|_| panic!("waited in vain: {what}"));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 
 /** How long an event may take to come, in milliseconds. */
-const PATIENCE = 20_000;
+const PATIENCE = 60_000;
 
 /** Things that were told, in order. */
 export class Told {
