@@ -204,21 +204,29 @@ impl Request {
         photos: &[Photo],
         mut row: Map<String, Value>,
     ) -> anyhow::Result<Job> {
-        let mut uploaded = Uploaded::default();
-        let sent = tokio::select! {
-            sent = upload::upload(caller, owner, photos, &mut uploaded) => sent,
-            () = super::end_requested() => Err(anyhow::anyhow!("interrupted: no job was made")),
-        };
-        if let Err(error) = sent {
-            upload::remove(caller, &uploaded.new).await;
-            return Err(error);
-        }
-        if !uploaded.paths.is_empty() {
-            row.insert("source_paths".to_owned(), json!(uploaded.paths));
-        }
-        match caller.insert_job(&row).await {
-            Ok(job) => Ok(job),
-            Err(error) => self.refused(caller, owner, uploaded, error).await,
+        let mut again = false;
+        loop {
+            let mut uploaded = Uploaded::default();
+            let sent = tokio::select! {
+                sent = upload::upload(caller, owner, photos, again, &mut uploaded) => sent,
+                () = super::end_requested() => Err(anyhow::anyhow!("interrupted: no job was made")),
+            };
+            if let Err(error) = sent {
+                upload::remove(caller, &uploaded.new).await;
+                return Err(error);
+            }
+            if !uploaded.paths.is_empty() {
+                row.insert("source_paths".to_owned(), json!(uploaded.paths));
+            }
+            match caller.insert_job(&row).await {
+                Ok(job) => return Ok(job),
+                // The last template with such a photo was deleted a while ago, and the object is about to go.
+                Err(Error::Refused { code, .. }) if code == "source_being_removed" && !again => {
+                    upload::remove(caller, &uploaded.new).await;
+                    again = true;
+                }
+                Err(error) => return self.refused(caller, owner, uploaded, error).await,
+            }
         }
     }
 

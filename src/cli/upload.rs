@@ -72,13 +72,21 @@ impl Photo {
     fn path(&self, owner: Uuid) -> String {
         let mut first = [0; 16];
         first.copy_from_slice(&self.digest[..16]);
-        let name = Builder::from_custom_bytes(first).into_uuid();
+        self.named(owner, Builder::from_custom_bytes(first).into_uuid())
+    }
+
+    /// A place where nothing is.
+    fn new_path(&self, owner: Uuid) -> String {
+        self.named(owner, Uuid::new_v4())
+    }
+
+    fn named(&self, owner: Uuid, name: Uuid) -> String {
         format!("{owner}/sources/{name}.{}", self.format.extension())
     }
 }
 
-/// Uploads photos into the folder of `owner`; those that are there already are left as they are. What has been done stands in `uploaded`,
-/// also when it ends early.
+/// Uploads photos into the folder of `owner`; those that are there already are left as they are, unless all are to go there `anew`. What has been
+/// done stands in `uploaded`, also when it ends early.
 ///
 /// # Errors
 /// What the project answers, with the file's name.
@@ -86,11 +94,12 @@ pub(super) async fn upload(
     caller: &Caller,
     owner: Uuid,
     photos: &[Photo],
+    anew: bool,
     uploaded: &mut Uploaded,
 ) -> anyhow::Result<()> {
     let bar = board::transfer("Uploading", photos.iter().map(|photo| photo.bytes).sum());
     for photo in photos {
-        let path = photo.path(owner);
+        let path = if anew { photo.new_path(owner) } else { photo.path(owner) };
         let is_new = send(caller, photo, &path, bar.clone())
             .await
             .with_context(|| format!("{} can't be uploaded", photo.file.display()))?;

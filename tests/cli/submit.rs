@@ -153,6 +153,22 @@ async fn two_at_once_with_one_key_are_one_job_with_its_photo() {
 }
 
 #[tokio::test]
+async fn a_photo_whose_object_is_about_to_go_is_uploaded_anew() {
+    let deployment = Deployment::new().await;
+    let me = deployment.person().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = photo(folder.path(), "a.png", 12);
+    let submit = || json(person(&me, &["submit", file.to_str().unwrap(), "-p", "calm", "--json"]), 0);
+    let first = submit().await["job"]["source_paths"][0].take();
+    let removing =
+        "insert into carousel_private.storage_cleanup (path, reason, attempts) values ($1, 'template deleted', 1)";
+    deployment.project.admin().await.execute(removing, &[&first.as_str().unwrap()]).await.unwrap();
+    let second = submit().await["job"]["source_paths"][0].take();
+    assert_ne!(first, second);
+    assert_eq!(me.download(second.as_str().unwrap()).await, std::fs::read(&file).unwrap());
+}
+
+#[tokio::test]
 async fn who_is_interrupted_while_waiting_leaves_the_job_as_it_is() {
     let deployment = Deployment::new().await;
     let me = deployment.person().await;
