@@ -60,7 +60,7 @@ async fn fails(command: Command, words: &[&str]) {
 async fn help_names_every_command_and_variable_and_no_value_of_a_secret() {
     let (code, help, _) = ended(carousel(&["--help"])).await;
     assert_eq!(code, 0);
-    for command in ["dev", "worker", "migrate"] {
+    for command in ["dev", "serve", "worker", "migrate"] {
         assert!(help.contains(&format!("\n  {command}")), "{help}");
         let mut command = carousel(&[command, "--help"]);
         command
@@ -167,6 +167,129 @@ async fn a_worker_process_makes_a_job_and_drains_at_sigterm() {
         }
     }
     assert!(seen >= 2, "the job's lines name it");
+}
+
+/// The address that a process says it listens at.
+async fn address(process: &mut tokio::process::Child) -> (String, Lines) {
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    let listening = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            let entry: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+            if let Some(address) = entry["address"].as_str() {
+                return format!("http://{address}");
+            }
+        }
+        panic!("it ended without listening");
+    };
+    (tokio::time::timeout(Duration::from_secs(60), listening).await.expect("it listens"), lines)
+}
+
+type Lines = tokio::io::Lines<BufReader<tokio::process::ChildStderr>>;
+
+async fn terminated(mut process: tokio::process::Child, mut lines: Lines) -> Vec<String> {
+    let kill = std::process::Command::new("kill").arg("-TERM").arg(process.id().unwrap().to_string()).status().unwrap();
+    assert!(kill.success());
+    let mut rest = Vec::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        rest.push(line);
+    }
+    assert!(process.wait().await.unwrap().success(), "it ends with 0: {rest:?}");
+    rest
+}
+
+/// Asks until there is an answer: the process listens before it serves.
+async fn ready(deployment: &Deployment, url: &str) -> Value {
+    let asking = async {
+        loop {
+            if let Ok(answer) = deployment.http.get(format!("{url}/readyz")).send().await {
+                return answer.json::<Value>().await.unwrap();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), asking).await.expect("it answers")
+}
+
+#[tokio::test]
+async fn serve_takes_a_job_by_http_and_makes_it() {
+    let deployment = Deployment::new().await;
+    let anna = deployment.person().await;
+    let mut command = carousel(&["serve", "--listen", "127.0.0.1:0"]);
+    for (name, value) in worker(&deployment).as_std().get_envs().filter_map(|(name, value)| Some((name, value?))) {
+        command.env(name, value);
+    }
+    command.env("SUPABASE_PUBLISHABLE_KEY", deployment.stack.publishable_key()).stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let (url, lines) = address(&mut process).await;
+    let checks = ["database", "migrations", "bucket", "project"].map(|name| json!({ "name": name, "ready": true }));
+    assert_eq!(ready(&deployment, &url).await, json!({ "ready": true, "checks": checks }));
+    let job = json!({ "prompt": "a cup", "source_paths": [anna.photo().await] });
+    let request =
+        deployment.http.post(format!("{url}/api/image-generator/generate-v2")).bearer_auth(&anna.token).json(&job);
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), 202);
+    let job: Value = answer.json().await.unwrap();
+    let id = job["id"].as_str().unwrap();
+    // The stream ends with the job.
+    let events = format!("{url}/api/image-generator/jobs/{id}/events");
+    let told = deployment.http.get(events).bearer_auth(&anna.token).send().await.unwrap().text().await.unwrap();
+    assert!(told.contains("event: image") && told.contains("\"status\":\"completed\""), "{told}");
+    let numbers = deployment.http.get(format!("{url}/metrics")).send().await.unwrap().text().await.unwrap();
+    for number in [
+        "carousel_jobs{state=\"pending\"}",
+        "carousel_jobs_oldest_seconds",
+        "carousel_database_connections{use=\"idle\"}",
+    ] {
+        assert!(numbers.contains(&format!("\n{number} ")), "{number} is missing: {numbers}");
+    }
+
+    let rest = terminated(process, lines).await;
+    assert!(rest.iter().any(|line| line.contains("worker stopped")), "{rest:?}");
+}
+
+#[tokio::test]
+async fn the_api_alone_needs_no_secret_and_has_no_worker() {
+    let deployment = Deployment::new().await;
+    let anna = deployment.person().await;
+    let mut command = carousel(&["api", "--listen", "127.0.0.1:0"]);
+    command
+        .env("SUPABASE_URL", deployment.stack.url())
+        .env("SUPABASE_PUBLISHABLE_KEY", deployment.stack.publishable_key())
+        .stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let (url, lines) = address(&mut process).await;
+    let checks = [json!({ "name": "project", "ready": true })];
+    assert_eq!(ready(&deployment, &url).await, json!({ "ready": true, "checks": checks }));
+    let jobs =
+        deployment.http.get(format!("{url}/api/image-generator/jobs")).bearer_auth(&anna.token).send().await.unwrap();
+    assert_eq!(jobs.json::<Value>().await.unwrap(), json!({ "jobs": [], "next": null }));
+    terminated(process, lines).await;
+
+    let (code, help, _) = ended(carousel(&["api", "--help"])).await;
+    assert!(code == 0 && help.contains("SUPABASE_PUBLISHABLE_KEY") && !help.contains("SECRET"), "{help}");
+}
+
+#[tokio::test]
+async fn an_api_that_could_not_serve_says_why_at_its_start() {
+    let deployment = Deployment::new().await;
+    let api = |address: &str| carousel(&["api", "--listen", address]);
+    fails(api("127.0.0.1:0"), &["SUPABASE_PUBLISHABLE_KEY is not set"]).await;
+    let mut command = api("127.0.0.1:0");
+    command.env("SUPABASE_PUBLISHABLE_KEY", "k");
+    fails(command, &["SUPABASE_URL is not set"]).await;
+    let set = |address: &str, key: &str| {
+        let mut command = api(address);
+        command.env("SUPABASE_URL", deployment.stack.url()).env("SUPABASE_PUBLISHABLE_KEY", key);
+        command
+    };
+    fails(set("127.0.0.1:0", deployment.stack.secret_key()), &["SUPABASE_PUBLISHABLE_KEY holds a secret key"]).await;
+    fails(set("127.0.0.1:0", "sb_publishable_wrong"), &["SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY"]).await;
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    fails(set(&taken, deployment.stack.publishable_key()), &[&taken, "--listen"]).await;
+    let mut command = set("127.0.0.1:0", deployment.stack.publishable_key());
+    command.env("CAROUSEL_CORS_ORIGINS", "https://a.example.com,https://b.example.com/");
+    fails(command, &["CAROUSEL_CORS_ORIGINS", "https://b.example.com/"]).await;
 }
 
 #[tokio::test]

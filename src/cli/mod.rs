@@ -1,9 +1,11 @@
 //! The command line: one file a command.
 
+mod api;
 #[cfg(feature = "local")]
 mod dev;
 mod migrate;
 mod preflight;
+mod serve;
 mod worker;
 
 use std::process::ExitCode;
@@ -37,7 +39,9 @@ pub struct Cli {
 enum Command {
     #[cfg(feature = "local")]
     Dev(Box<dev::Dev>),
+    Serve(Box<serve::Serve>),
     Worker(Box<worker::WorkerCommand>),
+    Api(Box<api::Api>),
     Migrate(migrate::Migrate),
 }
 
@@ -54,7 +58,9 @@ impl Cli {
             Ok(()) => match self.command {
                 #[cfg(feature = "local")]
                 Command::Dev(dev) => dev.run().await,
+                Command::Serve(serve) => serve.run().await,
                 Command::Worker(worker) => worker.run().await,
+                Command::Api(api) => api.run().await,
                 Command::Migrate(migrate) => migrate.run().await,
             },
             Err(error) => Err(error),

@@ -19,12 +19,8 @@ const FAULTS: &str = "
         select from unnest(array['select', 'insert', 'update', 'delete']) as privilege where not has_table_privilege(name, privilege)
     )";
 
-/// Checks database, schema, listening, bucket and provider key, in this order.
-pub(super) async fn check(
-    built: &Built,
-    database: &config::Database,
-    provider: &config::Provider,
-) -> anyhow::Result<()> {
+/// A connection of its own.
+pub(super) async fn connect(database: &config::Database) -> anyhow::Result<tokio_postgres::Client> {
     let settings = database.connect()?;
     let tls = queue::tls(settings.certificates.as_ref()).context("CAROUSEL_DATABASE_CA can't be read")?;
     let (client, connection) = settings.database.connect(tls).await.map_err(|error| {
@@ -36,7 +32,18 @@ pub(super) async fn check(
         };
         anyhow::anyhow!("the database can't be reached: {error}{hint}")
     })?;
-    let connection = tokio::spawn(connection);
+    // It ends with the client.
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// Checks database, schema, listening, bucket and provider key, in this order.
+pub(super) async fn check(
+    built: &Built,
+    database: &config::Database,
+    provider: &config::Provider,
+) -> anyhow::Result<()> {
+    let client = connect(database).await?;
 
     // Nothing: no such schema. False: not for this role.
     let visible =
@@ -59,7 +66,6 @@ pub(super) async fn check(
         );
     }
     drop(client);
-    connection.abort();
 
     built.worker.listener.probe().await?;
     built

@@ -38,13 +38,18 @@ impl WorkerCommand {
 
     /// Checks everything that a job will need, then works until `shutdown`.
     pub(super) async fn work(&self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let worker = self.build()?;
-        preflight::check(&worker, &self.database, &self.provider).await?;
-        if let Some(rate) = self.worker.images_per_minute {
-            worker.worker.queue.set_rate(rate).await?;
-        }
-        worker.worker.run(shutdown).await;
+        self.prepare().await?.worker.run(shutdown).await;
         Ok(())
+    }
+
+    /// A worker that has everything that a job will need.
+    pub(super) async fn prepare(&self) -> anyhow::Result<Built> {
+        let built = self.build()?;
+        preflight::check(&built, &self.database, &self.provider).await?;
+        if let Some(rate) = self.worker.images_per_minute {
+            built.worker.queue.set_rate(rate).await?;
+        }
+        Ok(built)
     }
 
     fn build(&self) -> anyhow::Result<Built> {

@@ -1,5 +1,7 @@
 //! Jobs, their images and carousels, as rows of the API.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -60,6 +62,8 @@ pub struct Job {
     pub user_id: Uuid,
     /// Template the job was made from, or the one that it made.
     pub template_id: Option<Uuid>,
+    /// Version of the template that it was made with.
+    pub template_version: Option<i32>,
     /// Groups jobs that were sent together.
     pub batch_id: Option<Uuid>,
     /// What lists show.
@@ -76,6 +80,8 @@ pub struct Job {
     pub variants: i32,
     /// Style options.
     pub style: Map<String, Value>,
+    /// Values of the variables that its prompts were written with.
+    pub variables: BTreeMap<String, String>,
     /// Provider model; the worker's default when null.
     pub model: Option<String>,
     /// Quality; the worker's default when null.

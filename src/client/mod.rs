@@ -105,6 +105,22 @@ impl Project {
         Ok(Caller { project: self.clone(), token: token.to_owned().into() })
     }
 
+    /// Makes sure that the project answers, accepts the key, and has the schema.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn check(&self) -> Result<(), Error> {
+        match self.key_holder().prove().await {
+            // Nobody in particular may read the jobs; but they are there.
+            Err(Error::Unauthorized { message } | Error::Forbidden { message })
+                if message.starts_with("permission denied for") =>
+            {
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
     /// Whoever holds the project's key alone: the operator with a secret key, nobody in particular with a publishable one.
     pub fn key_holder(&self) -> Caller {
         Caller { project: self.clone(), token: self.shared.key.clone() }

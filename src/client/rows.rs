@@ -44,6 +44,14 @@ impl Caller {
         serde_json::from_slice(&answer).map_err(Error::not_understood)
     }
 
+    /// Makes sure that the project accepts the token.
+    ///
+    /// # Errors
+    /// `Unauthorized`; else see [`Error`].
+    pub async fn prove(&self) -> Result<(), Error> {
+        self.rows::<serde_json::Value>(self.from("image_generation_jobs").select("id").limit(1)).await.map(drop)
+    }
+
     /// The crate reports a refusal as a success, and has no time limit.
     async fn send(&self, request: postgrest::Builder) -> Result<Vec<u8>, Error> {
         let sending = async {

@@ -1,5 +1,7 @@
 //! Templates, as rows of the API.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -34,10 +36,14 @@ pub struct Template {
     pub variants: i32,
     /// Style options.
     pub style: Map<String, Value>,
+    /// Default values for `{{name}}` in the prompts.
+    pub variables: BTreeMap<String, String>,
     /// Free words for search.
     pub tags: Vec<String>,
     /// Marked by its owner.
     pub is_favorite: bool,
+    /// Counts the changes of what a job takes from it, from 1.
+    pub version: i32,
     /// Number of jobs that were made from it.
     pub use_count: i32,
     /// When a job was last made from it.
@@ -60,7 +66,7 @@ impl Stamped for Template {
 /// Which templates a list has.
 #[derive(Clone, Debug, Default)]
 pub struct TemplateList {
-    /// Only those with this text in name, description or prompt, in any case.
+    /// Only those with all of these words in name, description, tags and prompts, in any case.
     pub search: Option<String>,
     /// Only those that are marked, or only those that are not.
     pub is_favorite: Option<bool>,
@@ -98,11 +104,8 @@ impl Caller {
             let tags: Vec<String> = list.tags.iter().map(|tag| quoted(tag)).collect();
             request = request.cs("tags", format!("{{{}}}", tags.join(",")));
         }
-        if let Some(search) = list.search.as_deref().filter(|search| !search.trim().is_empty()) {
-            let pattern = quoted(&containing(search.trim()));
-            let columns = ["name", "description", "prompt"].map(|column| format!("{column}.ilike.{pattern}"));
-            // Its own `and`, as the page's cursor is an `or` as well.
-            request = request.and(format!("or({})", columns.join(",")));
+        for word in list.search.iter().flat_map(|search| search.split_whitespace()) {
+            request = request.ilike("search_text", containing(word));
         }
         self.page(request, limit, after).await
     }

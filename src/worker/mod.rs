@@ -20,6 +20,7 @@ use crate::listener::{Listener, Signal};
 use crate::pipeline::{Outcome, Pipeline, StopHandle, Wish, stop};
 use crate::queue::{Queue, WorkerReport};
 use crate::storage::Storage;
+use crate::telemetry::metrics;
 use renewal::Held;
 
 /// What giving jobs back may take, when the database is away.
@@ -150,6 +151,7 @@ impl Shift {
     /// Claims for the free slots and starts what it got. Says whether there may be more.
     async fn claim(&mut self) -> bool {
         let free = self.free();
+        let started = Instant::now();
         let leases = match self.worker.queue.claim_jobs(self.id, free, self.worker.settings.lease).await {
             Ok(leases) => leases,
             Err(error) => {
@@ -167,6 +169,7 @@ impl Shift {
             let pipeline = Arc::clone(&self.worker.pipeline);
             self.tasks.spawn(async move { (token, pipeline.run(lease, stop).await) });
         }
+        metrics::claimed(started.elapsed(), self.running.len());
         more
     }
 
@@ -182,6 +185,7 @@ impl Shift {
                 self.held.remove(token);
                 if let Some(Running { job, .. }) = self.running.remove(&token) {
                     tracing::info!(%job, ?outcome, "job left");
+                    metrics::job_left(outcome.as_str(), self.running.len());
                 }
             }
             Err(error) => {
@@ -202,7 +206,10 @@ impl Shift {
     async fn rescue(&self) {
         match self.worker.queue.rescue_jobs(self.worker.settings.job_attempts, &self.held.tokens()).await {
             Ok(0) => {}
-            Ok(jobs) => tracing::warn!(jobs, "took back jobs whose workers were lost"),
+            Ok(jobs) => {
+                tracing::warn!(jobs, "took back jobs whose workers were lost");
+                metrics::jobs_rescued(jobs);
+            }
             Err(error) => tracing::warn!(%error, "can't look for lost workers"),
         }
         self.report("running").await;

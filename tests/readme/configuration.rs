@@ -103,3 +103,19 @@ fn variables(text: &str) -> BTreeSet<String> {
         .map(str::to_owned)
         .collect()
 }
+
+/// Every number that the program counts, with its labels.
+#[test]
+fn every_number_of_the_metrics_is_told() {
+    let text = file("src/telemetry/metrics.rs");
+    let described: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("describe_")?.split('"').nth(1).map(str::to_owned))
+        .collect();
+    let counted: BTreeSet<String> =
+        text.split('"').filter(|word| word.starts_with("carousel_")).map(str::to_owned).collect();
+    assert_eq!(described, counted, "every number that is counted is described");
+    let told: BTreeSet<String> =
+        table(&readme(), "| Number | Labels | What it is |").iter().map(|row| name(&row[0])).collect();
+    assert_eq!(told, described);
+}
