@@ -13,7 +13,8 @@ const CODES: &str = "Exit codes:
   3  the job ended partial: some images failed
   4  the job failed
   5  the job was cancelled
-  6  there is no such job, template or carousel, or it is not yours";
+  6  there is no such job, template or carousel, or it is not yours
+  130  interrupted while it waited; the job goes on";
 
 /// The codes, and then examples.
 pub(super) fn codes(examples: &str) -> String {
@@ -28,6 +29,11 @@ pub(super) fn code(status: Status) -> ExitCode {
         Status::Cancelled => ExitCode::from(5),
         Status::Pending | Status::Processing | Status::Completed => ExitCode::SUCCESS,
     }
+}
+
+/// The code of a command that waited, and was told not to.
+pub(super) fn interrupted() -> ExitCode {
+    ExitCode::from(130)
 }
 
 /// The code of a command that went wrong.

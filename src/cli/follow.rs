@@ -134,17 +134,35 @@ impl Known {
     fn hear(&mut self, event: &Event, job: Uuid, show: &mut impl FnMut(Seen<'_>)) -> bool {
         if event.table == "image_generation_jobs" {
             match self.merged::<Job>(&event.record) {
-                Some(row) if row.id == job && row.status.is_over() => return true,
-                Some(row) if row.id == job && self.is_new(job, &row) => show(Seen::Job(&row)),
+                Some(row) if row.id != job || self.is_older(&row) => {}
+                Some(row) if row.status.is_over() => return true,
+                Some(row) if self.is_new(job, &row) => show(Seen::Job(&row)),
                 _ => {}
             }
         } else if let Some(image) = self.merged::<Image>(&event.record)
             && image.job_id == job
+            && !self.is_back(&image)
             && self.is_new(image.id, &image)
         {
             show(Seen::Image(&image));
         }
         false
+    }
+
+    /// Whether a later state was read already: what Realtime tells can be on its way for a while.
+    fn is_older(&self, job: &Job) -> bool {
+        // In UTC and of one form: as texts they stand in the order of time.
+        self.rows
+            .get(&job.id)
+            .and_then(|known| known["updated_at"].as_str())
+            .is_some_and(|known| job.updated_at.as_str() < known)
+    }
+
+    /// The same of an image, which has no such time: while a job is not over, an image that is done stays done.
+    fn is_back(&self, image: &Image) -> bool {
+        let is_done = |status: &str| ["completed", "failed", "cancelled"].contains(&status);
+        let known = self.rows.get(&image.id).and_then(|known| known["status"].as_str());
+        known.is_some_and(is_done) && !is_done(&image.status)
     }
 
     /// The row as it is after a change. A change lacks long texts that stay the same: they are taken from what is known. Nothing when that does
@@ -159,5 +177,49 @@ impl Known {
     fn is_new(&mut self, id: Uuid, row: &impl Serialize) -> bool {
         let row = serde_json::to_value(row).unwrap_or_default();
         self.rows.insert(id, row.clone()) != Some(row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn job() -> Job {
+        let row = json!({
+            "id": Uuid::nil(), "user_id": Uuid::nil(), "prompt": "a long text", "slide_prompts": [], "source_paths": ["a"],
+            "aspect_ratios": ["1:1"], "variants": 1, "style": {}, "variables": {}, "partial_previews": 0, "priority": 0,
+            "run_at": "2026-11-25T10:00:00+00:00", "status": "processing", "stage": "fetching", "progress": 0,
+            "total_images": 1, "completed_images": 0, "failed_images": 0, "attempt": 1, "cost_usd": 0.0,
+            "created_at": "2026-11-25T10:00:00+00:00", "updated_at": "2026-11-25T10:00:00.5+00:00",
+        });
+        serde_json::from_value(row).expect("it is a row")
+    }
+
+    fn told(known: &mut Known, record: Value) -> (Vec<(String, i32)>, bool) {
+        let event = json!({ "table": "image_generation_jobs", "type": "UPDATE", "record": record });
+        let mut shown = Vec::new();
+        let over = known.hear(&serde_json::from_value(event).expect("it is an event"), Uuid::nil(), &mut |seen| {
+            if let Seen::Job(job) = seen {
+                shown.push((job.prompt.clone(), job.progress));
+            }
+        });
+        (shown, over)
+    }
+
+    #[test]
+    fn a_change_is_shown_once_with_what_it_leaves_out_and_an_older_one_is_not() {
+        let mut known = Known::default();
+        let change = |progress: i32, updated_at: &str| json!({ "id": Uuid::nil(), "progress": progress, "updated_at": updated_at });
+        let later = "2026-11-25T10:00:00.75+00:00";
+        assert_eq!(told(&mut known, change(10, later)), (vec![], false), "nothing whole is known yet");
+        known.read(&job(), &[], &mut |_| {});
+        assert_eq!(told(&mut known, change(10, later)), (vec![("a long text".to_owned(), 10)], false));
+        assert_eq!(told(&mut known, change(10, later)), (vec![], false));
+        assert_eq!(told(&mut known, change(5, "2026-11-25T10:00:00.6+00:00")), (vec![], false));
+        let mut end = change(100, "2026-11-25T10:00:01+00:00");
+        end["status"] = json!("completed");
+        assert_eq!(told(&mut known, end), (vec![], true), "the end is shown with the rows that are read upon it");
     }
 }

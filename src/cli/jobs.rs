@@ -1,5 +1,7 @@
 //! `carousel jobs`: what was asked for, and how far it is.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, Subcommand};
 use serde_json::json;
 use uuid::Uuid;
@@ -193,10 +195,16 @@ impl One {
     }
 }
 
+/// Variables with their values.
+pub(super) fn values(variables: &BTreeMap<String, String>) -> String {
+    variables.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
+}
+
 fn describe(job: &Job, images: &[Image]) -> anyhow::Result<()> {
     let ratios: Vec<&str> = job.aspect_ratios.iter().map(|ratio| ratio.as_str()).collect();
     let some = |text: &Option<String>| text.clone().unwrap_or_default();
-    let template = job.template_id.map(|id| id.to_string()).unwrap_or_default();
+    let version = job.template_version.map(|version| format!(", version {version}")).unwrap_or_default();
+    let template = job.template_id.map(|id| format!("{id}{version}")).unwrap_or_default();
     let error = job.error_code.as_ref().map(|code| format!("{code}: {}", some(&job.error_message))).unwrap_or_default();
     for (name, value) in [
         ("Job", job.id.to_string()),
@@ -210,6 +218,7 @@ fn describe(job: &Job, images: &[Image]) -> anyhow::Result<()> {
         ("Slides", job.slide_prompts.join(" | ")),
         ("Variants", job.variants.to_string()),
         ("Ratios", ratios.join(", ")),
+        ("Values", values(&job.variables)),
         ("Template", template),
         ("Owner", job.user_id.to_string()),
         ("Made", moment(&job.created_at)),

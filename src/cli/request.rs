@@ -87,8 +87,8 @@ pub(super) struct Request {
     user: Option<Uuid>,
 
     /// Stay until the job is over, and show it live
-    #[arg(long)]
-    wait: bool,
+    #[arg(long = "wait")]
+    waits: bool,
 
     /// Write the finished images below this folder; waits for the end
     #[arg(long, value_name = "DIR")]
@@ -119,7 +119,7 @@ impl Request {
             Some(job) => job,
             None => self.make(&caller, owner, &photos, row).await?,
         };
-        if !self.wait && self.download.is_none() {
+        if !self.waits && self.download.is_none() {
             if self.json {
                 print(json!({ "job": job, "images": [], "files": [] }))?;
             } else {
@@ -130,21 +130,27 @@ impl Request {
         if !self.json {
             eprintln!("Job {}", job.id);
         }
-        let mut board = (!self.json).then(Board::new);
-        let ended = follow(&caller, job.id, |seen| board.iter_mut().for_each(|board| board.show(&seen))).await?;
-        self.close(&caller, &ended).await
+        tokio::select! {
+            code = self.wait(&caller, job.id) => code,
+            () = super::end_requested() => {
+                eprintln!("The job goes on: carousel watch {}", job.id);
+                Ok(ending::interrupted())
+            }
+        }
     }
 
-    async fn close(&self, caller: &Caller, ended: &Ended) -> anyhow::Result<ExitCode> {
-        let Ended { job, images, .. } = ended;
+    async fn wait(&self, caller: &Caller, id: Uuid) -> anyhow::Result<ExitCode> {
+        let mut board = (!self.json).then(Board::new);
+        let Ended { job, images } =
+            follow(caller, id, |seen| board.iter_mut().for_each(|board| board.show(&seen))).await?;
         let files = match &self.download {
-            Some(folder) => download(caller, images, folder).await?,
+            Some(folder) => download(caller, &images, folder).await?,
             None => Vec::new(),
         };
         if self.json {
             print(json!({ "job": job, "images": images, "files": files }))?;
         } else {
-            tell(job, images, &files)?;
+            tell(&job, &images, &files)?;
         }
         Ok(ending::code(job.status))
     }
@@ -190,7 +196,7 @@ impl Request {
         }
     }
 
-    /// Uploads and inserts. When nothing comes of it, what was uploaded is removed.
+    /// Uploads and inserts. When nothing comes of it, or somebody interrupts, what was uploaded is removed.
     async fn make(
         &self,
         caller: &Caller,
@@ -198,28 +204,46 @@ impl Request {
         photos: &[Photo],
         mut row: Map<String, Value>,
     ) -> anyhow::Result<Job> {
-        let uploaded = upload::upload(caller, owner, photos).await?;
-        if !uploaded.paths.is_empty() {
-            row.insert("source_paths".to_owned(), json!(uploaded.paths));
-        }
-        match caller.insert_job(&row).await {
-            Ok(job) => Ok(job),
-            Err(error) => self.refused(caller, owner, &uploaded, error).await,
+        let mut again = false;
+        loop {
+            let mut uploaded = Uploaded::default();
+            let sent = tokio::select! {
+                sent = upload::upload(caller, owner, photos, again, &mut uploaded) => sent,
+                () = super::end_requested() => Err(anyhow::anyhow!("interrupted: no job was made")),
+            };
+            if let Err(error) = sent {
+                upload::remove(caller, &uploaded.new).await;
+                return Err(error);
+            }
+            if !uploaded.paths.is_empty() {
+                row.insert("source_paths".to_owned(), json!(uploaded.paths));
+            }
+            match caller.insert_job(&row).await {
+                Ok(job) => return Ok(job),
+                // The last template with such a photo was deleted a while ago, and the object is about to go.
+                Err(Error::Refused { code, .. }) if code == "source_being_removed" && !again => {
+                    upload::remove(caller, &uploaded.new).await;
+                    again = true;
+                }
+                Err(error) => return self.refused(caller, owner, uploaded, error).await,
+            }
         }
     }
 
-    async fn refused(&self, caller: &Caller, owner: Uuid, uploaded: &Uploaded, error: Error) -> anyhow::Result<Job> {
+    async fn refused(&self, caller: &Caller, owner: Uuid, uploaded: Uploaded, error: Error) -> anyhow::Result<Job> {
         // Whether the project took it is not known when no answer came: then the sources stay.
-        if !matches!(error, Error::Unreachable { .. } | Error::NotUnderstood { .. } | Error::Unavailable { .. }) {
-            upload::remove(caller, uploaded).await;
+        if matches!(error, Error::Unreachable { .. } | Error::NotUnderstood { .. } | Error::Unavailable { .. }) {
+            return Err(error).context("it is not known whether the job was made: look with `carousel jobs list`");
         }
-        // The same request, sent twice at once: the other was first.
-        if matches!(error, Error::Conflict { .. })
-            && let Some(job) = self.sent_before(caller, owner).await?
-        {
-            return Ok(job);
-        }
-        Err(error).context("the job was not made")
+        // The same request, sent twice at once: the other was first, and may have the same photos.
+        let first = match error {
+            Error::Conflict { .. } => self.sent_before(caller, owner).await?,
+            _ => None,
+        };
+        let named = |path: &String| first.as_ref().is_some_and(|job| job.source_paths.contains(path));
+        let unused: Vec<String> = uploaded.new.into_iter().filter(|path| !named(path)).collect();
+        upload::remove(caller, &unused).await;
+        first.map_or_else(|| Err(error).context("the job was not made"), Ok)
     }
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::acting::Acting;
 use super::ending;
-use super::jobs::{Page, moment, more, named, whose};
+use super::jobs::{Page, moment, more, named, values, whose};
 use super::request::Request;
 use super::terminal::{line, print, table};
 use crate::client::{Template, TemplateList};
@@ -40,7 +40,7 @@ enum Command {
     Duplicate(Duplicate),
     /// Insert a job from a template; each option replaces what the template says
     Use(Box<Use>),
-    /// Delete a template; jobs that were made from it stay
+    /// Delete a template with the photos that nothing else uses; jobs that were made from it stay
     Delete(One),
 }
 
@@ -214,6 +214,7 @@ impl Duplicate {
             "aspect_ratios": template.aspect_ratios,
             "variants": template.variants,
             "style": template.style,
+            "variables": template.variables,
             "tags": template.tags,
         });
         // The operator names the owner; a person can only be it.
@@ -229,7 +230,7 @@ fn describe(template: &Template) -> anyhow::Result<()> {
     let ratios: Vec<&str> = template.aspect_ratios.iter().map(|ratio| ratio.as_str()).collect();
     let style = if template.style.is_empty() { String::new() } else { Value::from(template.style.clone()).to_string() };
     for (name, value) in [
-        ("Template", template.id.to_string()),
+        ("Template", format!("{}, version {}", template.id, template.version)),
         ("Name", template.name.clone()),
         ("About", template.description.clone().unwrap_or_default()),
         ("Favorite", if template.is_favorite { "yes" } else { "no" }.to_owned()),
@@ -238,6 +239,7 @@ fn describe(template: &Template) -> anyhow::Result<()> {
         ("Variants", template.variants.to_string()),
         ("Ratios", ratios.join(", ")),
         ("Style", style),
+        ("Values", values(&template.variables)),
         ("Tags", template.tags.join(", ")),
         ("Photos", template.source_paths.join(", ")),
         (

@@ -72,32 +72,42 @@ impl Photo {
     fn path(&self, owner: Uuid) -> String {
         let mut first = [0; 16];
         first.copy_from_slice(&self.digest[..16]);
-        let name = Builder::from_custom_bytes(first).into_uuid();
+        self.named(owner, Builder::from_custom_bytes(first).into_uuid())
+    }
+
+    /// A place where nothing is.
+    fn new_path(&self, owner: Uuid) -> String {
+        self.named(owner, Uuid::new_v4())
+    }
+
+    fn named(&self, owner: Uuid, name: Uuid) -> String {
         format!("{owner}/sources/{name}.{}", self.format.extension())
     }
 }
 
-/// Uploads photos into the folder of `owner`; those that are there already are left as they are.
+/// Uploads photos into the folder of `owner`; those that are there already are left as they are, unless all are to go there `anew`. What has been
+/// done stands in `uploaded`, also when it ends early.
 ///
 /// # Errors
-/// What the project answers. What was uploaded until then is removed.
-pub(super) async fn upload(caller: &Caller, owner: Uuid, photos: &[Photo]) -> anyhow::Result<Uploaded> {
+/// What the project answers, with the file's name.
+pub(super) async fn upload(
+    caller: &Caller,
+    owner: Uuid,
+    photos: &[Photo],
+    anew: bool,
+    uploaded: &mut Uploaded,
+) -> anyhow::Result<()> {
     let bar = board::transfer("Uploading", photos.iter().map(|photo| photo.bytes).sum());
-    let mut uploaded = Uploaded::default();
     for photo in photos {
-        let path = photo.path(owner);
-        match send(caller, photo, &path, bar.clone()).await {
-            Ok(true) => uploaded.new.push(path.clone()),
-            Ok(false) => {}
-            Err(error) => {
-                remove(caller, &uploaded).await;
-                return Err(error.context(format!("{} can't be uploaded", photo.file.display())));
-            }
-        }
+        let path = if anew { photo.new_path(owner) } else { photo.path(owner) };
+        let is_new = send(caller, photo, &path, bar.clone())
+            .await
+            .with_context(|| format!("{} can't be uploaded", photo.file.display()))?;
+        uploaded.new.extend(is_new.then(|| path.clone()));
         uploaded.paths.push(path);
     }
     bar.finish_and_clear();
-    Ok(uploaded)
+    Ok(())
 }
 
 /// Uploads one photo; says whether it was not there before.
@@ -112,11 +122,11 @@ async fn send(caller: &Caller, photo: &Photo, path: &str, bar: ProgressBar) -> a
 }
 
 /// Takes back what nothing came of. When that fails, the objects stay with the person's sources.
-pub(super) async fn remove(caller: &Caller, uploaded: &Uploaded) {
-    if uploaded.new.is_empty() {
+pub(super) async fn remove(caller: &Caller, paths: &[String]) {
+    if paths.is_empty() {
         return;
     }
-    if let Err(error) = caller.remove(&uploaded.new).await {
-        tracing::warn!(%error, paths = ?uploaded.new, "what was uploaded could not be removed again");
+    if let Err(error) = caller.remove(paths).await {
+        tracing::warn!(%error, ?paths, "what was uploaded could not be removed again");
     }
 }

@@ -1,8 +1,10 @@
 //! `carousel submit`: photos go up as they are, a job comes of it, and nothing is left when none does.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::acting::{json, operator, person, refused};
 use crate::deployment::{Deployment, picture};
@@ -133,6 +135,59 @@ async fn a_request_that_is_sent_again_finds_its_job() {
     assert_eq!(ids[0], ids[1]);
     let (_, jobs) = me.rest("GET", "image_generation_jobs", None).await;
     assert_eq!((jobs.as_array().unwrap().len(), objects(&deployment).await.len()), (1, 1), "nothing is uploaded twice");
+}
+
+/// Whoever is second finds the first one's job, and does not take away the photo that both have.
+#[tokio::test]
+async fn two_at_once_with_one_key_are_one_job_with_its_photo() {
+    let deployment = Deployment::new().await;
+    let me = deployment.person().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = photo(folder.path(), "a.png", 10);
+    let arguments = ["submit", file.to_str().unwrap(), "-p", "calm", "--idempotency-key", "k", "--json"];
+    let all = futures::future::join_all((0..4).map(|_| json(person(&me, &arguments), 0))).await;
+    let ids: std::collections::BTreeSet<&str> = all.iter().map(|told| told["job"]["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 1, "{all:#?}");
+    let path = all[0]["job"]["source_paths"][0].as_str().unwrap();
+    assert_eq!(me.download(path).await, std::fs::read(&file).unwrap());
+}
+
+#[tokio::test]
+async fn a_photo_whose_object_is_about_to_go_is_uploaded_anew() {
+    let deployment = Deployment::new().await;
+    let me = deployment.person().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = photo(folder.path(), "a.png", 12);
+    let submit = || json(person(&me, &["submit", file.to_str().unwrap(), "-p", "calm", "--json"]), 0);
+    let first = submit().await["job"]["source_paths"][0].take();
+    let removing =
+        "insert into carousel_private.storage_cleanup (path, reason, attempts) values ($1, 'template deleted', 1)";
+    deployment.project.admin().await.execute(removing, &[&first.as_str().unwrap()]).await.unwrap();
+    let second = submit().await["job"]["source_paths"][0].take();
+    assert_ne!(first, second);
+    assert_eq!(me.download(second.as_str().unwrap()).await, std::fs::read(&file).unwrap());
+}
+
+#[tokio::test]
+async fn who_is_interrupted_while_waiting_leaves_the_job_as_it_is() {
+    let deployment = Deployment::new().await;
+    let me = deployment.person().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = photo(folder.path(), "a.png", 11);
+    let mut command = person(&me, &["submit", file.to_str().unwrap(), "-p", "calm", "--wait"]);
+    command.stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let mut said = BufReader::new(process.stderr.take().unwrap()).lines();
+    let line = said.next_line().await.unwrap().unwrap();
+    let job = line.strip_prefix("Job ").unwrap_or_else(|| panic!("{line}"));
+    // Its row is shown: it waits.
+    assert!(said.next_line().await.unwrap().unwrap().contains("0%"));
+    let pid = process.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(process.wait().await.unwrap().code(), Some(130));
+    let last = said.next_line().await.unwrap().unwrap();
+    assert_eq!(last, format!("The job goes on: carousel watch {job}"));
+    assert_eq!(me.job(job).await["status"], "pending");
 }
 
 #[tokio::test]

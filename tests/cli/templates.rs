@@ -11,7 +11,7 @@ async fn a_template_is_found_marked_renamed_copied_and_deleted() {
     let deployment = Deployment::new().await;
     let me = deployment.person().await;
     let template = json!({
-        "name": "Desk", "prompt": "calm", "slide_prompts": ["one"], "aspect_ratios": ["4:5"], "variants": 2,
+        "name": "Desk", "prompt": "calm {{product}}", "variables": { "product": "desk" }, "slide_prompts": ["one"], "aspect_ratios": ["4:5"], "variants": 2,
         "style": { "mood": "warm" }, "tags": ["office", "a,b"], "source_paths": [me.photo().await],
     });
     let (_, rows) = me.rest("POST", "image_generation_templates", Some(&template)).await;
@@ -37,7 +37,8 @@ async fn a_template_is_found_marked_renamed_copied_and_deleted() {
 
     let copy = mine(&["templates", "duplicate", id]).await["template"].take();
     assert_eq!(copy["name"], "Table (copy)");
-    for column in ["prompt", "slide_prompts", "aspect_ratios", "variants", "style", "tags", "source_paths"] {
+    for column in ["prompt", "variables", "slide_prompts", "aspect_ratios", "variants", "style", "tags", "source_paths"]
+    {
         assert_eq!(copy[column], template[column], "{column}");
     }
     let by_operator = json(operator(&deployment, &["templates", "duplicate", id, "--name", "Ours", "--json"]), 0).await;
@@ -68,4 +69,21 @@ async fn another_persons_template_is_not_found_by_any_command() {
     assert_eq!((rows.as_array().unwrap().len(), &rows[0]["name"]), (1, &json!("calm")));
     let error = refused(person(&me, &["templates", "rename", &template, " "]), 1).await;
     assert!(error.contains("name_1_to_200_characters"), "{error}");
+}
+
+#[tokio::test]
+async fn a_variable_gets_its_value_from_the_command_line_and_one_without_is_named() {
+    let deployment = Deployment::new().await;
+    let me = deployment.person().await;
+    let template = json!({
+        "name": "Any", "prompt": "a {{product}} in {{place}}", "variables": { "place": "a room" }, "source_paths": [me.photo().await],
+    });
+    let (_, rows) = me.rest("POST", "image_generation_templates", Some(&template)).await;
+    let id = rows[0]["id"].as_str().unwrap();
+    let error = refused(person(&me, &["templates", "use", id]), 1).await;
+    assert!(error.contains("product") && error.contains("has no value"), "{error}");
+    let told = json(person(&me, &["templates", "use", id, "--var", "product=lamp = light", "--json"]), 0).await;
+    assert_eq!(told["job"]["prompt"], "a lamp = light in a room");
+    let (_, said, _) = ended(person(&me, &["jobs", "show", told["job"]["id"].as_str().unwrap()])).await;
+    assert!(said.contains("place=a room, product=lamp = light") && said.contains("version 1"), "{said}");
 }
