@@ -2,6 +2,8 @@
 //!
 //! Each group is split into the settings of one hand, so that no part of the program sees a value that isn't its own.
 
+mod http;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
+
+pub use http::Http;
 
 /// How to reach the database.
 #[derive(Args, Clone, Debug)]
@@ -172,49 +176,6 @@ impl Supabase {
             .or_else(|| given(self.supabase_anon_key.as_ref()))
             .map(str::to_owned)
             .context("SUPABASE_PUBLISHABLE_KEY is not set: it stands in the project's API settings")
-    }
-}
-
-/// How the HTTP API is reached, and by whom.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "HTTP API")]
-pub struct Http {
-    /// Address at which the HTTP API listens; 0.0.0.0 in front of the port for every network
-    #[arg(long, env = "CAROUSEL_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    pub listen: std::net::SocketAddr,
-
-    /// Origins whose pages may call the HTTP API from a browser, by comma; * for all, none when empty
-    #[arg(long, env = "CAROUSEL_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
-    pub cors_origins: Vec<String>,
-
-    /// Seconds that the body of a request may take, and then its answer; uploads and events have limits of their own
-    #[arg(long, env = "CAROUSEL_REQUEST_SECONDS", value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
-    pub request_seconds: u64,
-
-    /// Bearer token that /metrics asks for; anybody may read it when left out
-    #[arg(long, env = "CAROUSEL_METRICS_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub metrics_token: Option<SecretString>,
-}
-
-impl Http {
-    /// Settings of the HTTP API.
-    ///
-    /// # Errors
-    /// When an origin is none.
-    pub fn settings(&self) -> anyhow::Result<crate::http::Settings> {
-        let origins = named(&self.cors_origins).into_iter().map(|origin| {
-            let known = origin == "*"
-                || Url::parse(&origin).is_ok_and(|url| {
-                    matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == origin
-                });
-            ensure!(known, "CAROUSEL_CORS_ORIGINS has {origin}, which is no origin: write for example https://app.example.com, without a slash at its end");
-            origin.parse().with_context(|| format!("CAROUSEL_CORS_ORIGINS has {origin}, which no header can carry"))
-        });
-        Ok(crate::http::Settings {
-            origins: origins.collect::<anyhow::Result<_>>()?,
-            patience: Duration::from_secs(self.request_seconds),
-            metrics_token: given(self.metrics_token.as_ref()).map(|token| token.to_owned().into()),
-        })
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod changes;
 mod error;
+mod images;
 mod jobs;
 mod objects;
 mod rows;
@@ -27,7 +28,8 @@ use uuid::Uuid;
 
 pub use changes::{Change, Event, Kind, Subscription};
 pub use error::Error;
-pub use jobs::{Carousel, Image, Job, JobList, Status};
+pub use images::{Carousel, Image};
+pub use jobs::{Job, JobList, Status};
 pub use objects::Download;
 pub use rows::{Cursor, NoCursor, Page};
 pub use templates::{Template, TemplateList};

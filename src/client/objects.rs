@@ -70,16 +70,26 @@ impl Caller {
         Ok(Download { mime, bytes: response.content_length(), response })
     }
 
-    /// An address that anyone may read the object at, for so long. Never store it: it is as good as a key.
+    /// Addresses that anyone may read the objects at, for so long; `None` for what is not there, or not this caller's to read. Never store one: it is as
+    /// good as a key.
     ///
     /// # Errors
-    /// `NotFound`; else see [`Error`].
-    pub async fn sign(&self, path: &str, expires: Duration) -> Result<Url, Error> {
-        let request = self.signed(self.shared().http.post(self.object("object/sign", path)?)).timeout(ANSWER);
-        let signed = answer(request.json(&json!({ "expiresIn": expires.as_secs().max(1) }))).await?;
-        let signed = signed["signedURL"].as_str().unwrap_or_default();
-        let address = format!("{}/storage/v1{signed}", self.shared().url);
-        address.parse().map_err(|_| Error::not_understood("it signed an address that is none"))
+    /// See [`Error`].
+    pub async fn sign(&self, paths: &[String], expires: Duration) -> Result<Vec<Option<Url>>, Error> {
+        if paths.is_empty() {
+            return Ok(Vec::new());
+        }
+        let address = format!("{}/storage/v1/object/sign/{BUCKET}", self.shared().url);
+        let request = self.signed(self.shared().http.post(address)).timeout(ANSWER);
+        let signed = answer(request.json(&json!({ "expiresIn": expires.as_secs().max(1), "paths": paths }))).await?;
+        let signed = signed.as_array().filter(|signed| signed.len() == paths.len());
+        let signed = signed.ok_or_else(|| Error::not_understood("it did not sign each path"))?;
+        let address = |signed: &Value| {
+            let Some(signed) = signed["signedURL"].as_str() else { return Ok(None) };
+            let address = format!("{}/storage/v1{signed}", self.shared().url).parse();
+            address.map(Some).map_err(|_| Error::not_understood("it signed an address that is none"))
+        };
+        signed.iter().map(address).collect()
     }
 
     /// Removes objects; gives the paths of those that were there. What is not there, or not this caller's to remove, is passed over.

@@ -92,7 +92,7 @@ pub(super) struct NewJob {
 /// A job with its photos.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "it describes a body that is read piece by piece")]
-pub(super) struct Form {
+pub(super) struct JobForm {
     /// What is asked for, as JSON.
     job: NewJob,
     /// Photos: PNG, JPEG or WebP, at most 16 of at most 50 MB each. They are kept byte for byte, behind the job's `source_paths`.
@@ -127,7 +127,7 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 /// By JSON, when the photos are in the bucket already or come from a template; or as a form with the photos. The answer comes as soon as the job
 /// is in the queue: watch it by `events`, by Realtime, or by asking for it.
 #[utoipa::path(post, path = "/api/image-generator/generate-v2", tag = "Jobs", params(IdempotencyKey), security(("token" = [])),
-    request_body(content((NewJob = "application/json"), (Form = "multipart/form-data"))),
+    request_body(content((NewJob = "application/json"), (JobForm = "multipart/form-data"))),
     responses(
         (status = 202, description = "The job; it is worked on as soon as a worker is free.", body = Job, headers(
             ("location" = String, description = "Where the job is."),

@@ -1,5 +1,8 @@
 //! Jobs: list, show, delete, cancel, retry.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -10,6 +13,8 @@ use super::problem::{Failures, Missing, Problem};
 use super::request::{Asked, By, Id};
 use crate::client::{Cursor, Image, Job, JobList, NoCursor, Status};
 
+/// Seconds that a signed address may work: a week.
+const LONGEST_SIGNATURE: u64 = 604_800;
 /// Rows of a page, unless the request says how many.
 const PAGE: usize = 20;
 
@@ -47,7 +52,27 @@ pub(super) struct JobWithImages {
     #[serde(flatten)]
     job: Job,
     /// In the order in which a person looks at them; none before a worker has the job.
-    images: Vec<Image>,
+    images: Vec<ShownImage>,
+}
+
+/// An image, and where it can be seen.
+#[derive(Serialize, ToSchema)]
+struct ShownImage {
+    #[serde(flatten)]
+    image: Image,
+    /// Where anyone can see it for a while, when `sign` asked for it. Never store it: it is as good as a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+}
+
+/// What to show.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Shown {
+    /// Seconds for which the images' `url` is to work; none is made when left out.
+    #[param(minimum = 1, maximum = 604800)]
+    sign: Option<u64>,
 }
 
 /// How many rows, and after which.
@@ -77,12 +102,29 @@ pub(super) async fn list(By(caller): By, Asked(which): Asked<Which>) -> Result<J
 }
 
 /// Show a job with its images
-#[utoipa::path(get, path = "/api/image-generator/jobs/{id}", tag = "Jobs", params(("id" = Uuid, Path, description = "The job's id.")),
+#[utoipa::path(get, path = "/api/image-generator/jobs/{id}", tag = "Jobs", params(("id" = Uuid, Path, description = "The job's id."), Shown),
     security(("token" = [])),
     responses((status = 200, description = "The job.", body = JobWithImages), Failures, Missing))]
-pub(super) async fn show(By(caller): By, Id(id): Id) -> Result<Json<JobWithImages>, Problem> {
+pub(super) async fn show(
+    By(caller): By,
+    Id(id): Id,
+    Asked(shown): Asked<Shown>,
+) -> Result<Json<JobWithImages>, Problem> {
+    if shown.sign.is_some_and(|seconds| !(1..=LONGEST_SIGNATURE).contains(&seconds)) {
+        return Err(Problem::malformed(format!("`sign` is not 1 to {LONGEST_SIGNATURE}")));
+    }
     let (job, images) = caller.job_with_images(id).await?;
-    Ok(Json(JobWithImages { job, images }))
+    let mut urls = HashMap::new();
+    if let Some(seconds) = shown.sign {
+        let paths: Vec<String> = images.iter().filter_map(|image| image.storage_path.clone()).collect();
+        let signed = caller.sign(&paths, Duration::from_secs(seconds)).await?;
+        urls.extend(paths.into_iter().zip(signed));
+    }
+    let shown = |image: Image| {
+        let url = image.storage_path.as_ref().and_then(|path| urls.remove(path)?).map(String::from);
+        ShownImage { image, url }
+    };
+    Ok(Json(JobWithImages { job, images: images.into_iter().map(shown).collect() }))
 }
 
 /// Delete a job and its images

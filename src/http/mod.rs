@@ -6,6 +6,7 @@
 //! Not responsible for the work: a job is a row, and whoever runs `carousel worker` on that project makes it.
 
 mod events;
+mod form;
 mod generate;
 mod health;
 mod jobs;

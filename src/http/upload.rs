@@ -4,24 +4,23 @@
 //! off. The work is a task of its own, which goes on when the connection has gone, so that it always gets to that.
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::body::BodyDataStream;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use bytes::Bytes;
-use futures::stream::{self, Stream, StreamExt};
-use multer::{Field, Multipart};
-use tokio::sync::{Mutex, oneshot};
+use futures::stream::{self, StreamExt};
+use multer::Field;
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Api;
+use super::form::{Form, broken};
 use super::generate::{Failed, NewJob, accepted, insert};
 use super::problem::Problem;
 use super::request::{MAX_JSON, parse, too_slow};
@@ -32,21 +31,12 @@ use crate::job::Format;
 const MAX_FILES: usize = 16;
 /// What the bucket takes.
 const MAX_FILE: usize = 50 << 20;
-/// Bytes that the parser may be given before it makes something of them: more than that is no header of a part.
-const MAX_AHEAD: usize = 1 << 20;
-/// How long a body may pause.
-const SILENCE: Duration = Duration::from_secs(30);
 /// How long a body may take in all.
 const WHOLE: Duration = Duration::from_secs(600);
 /// What an upload still gets when the server is to end.
 const GRACE: Duration = Duration::from_secs(10);
-/// How much of a body is still read after its refusal, and for how long: who is still sending does not see an answer.
-const REST: (usize, Duration) = (64 << 20, Duration::from_secs(20));
 /// Tries to remove what no job came of.
 const REMOVALS: u32 = 3;
-
-/// The body, read by the parser and, after a refusal, to its end.
-type Shared = Arc<Mutex<BodyDataStream>>;
 
 /// Takes in a form and answers with its job.
 pub(super) async fn receive(
@@ -57,7 +47,7 @@ pub(super) async fn receive(
 ) -> Result<Response, Problem> {
     let boundary = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let boundary = boundary.and_then(|value| multer::parse_boundary(value).ok());
-    let body: Shared = Arc::new(Mutex::new(request.into_body().into_data_stream()));
+    let form = Form::new(request.into_body());
     let begun = async {
         let boundary =
             boundary.ok_or_else(|| Problem::malformed("`Content-Type` names no boundary of the form's parts"))?;
@@ -77,11 +67,11 @@ pub(super) async fn receive(
     let (boundary, user, place) = match begun.await {
         Ok((boundary, user, place, None)) => (boundary, user, place),
         Ok((.., Some(repeated))) => {
-            api.tasks.spawn(discard(body));
+            api.tasks.spawn(form.discard());
             return Ok(repeated);
         }
         Err(problem) => {
-            api.tasks.spawn(discard(body));
+            api.tasks.spawn(form.discard());
             return Err(problem);
         }
     };
@@ -89,13 +79,13 @@ pub(super) async fn receive(
     let end = api.end.clone();
     api.tasks.spawn(async move {
         let mut taking = Taking { caller, user, stored: Vec::new(), job: None };
-        let outcome = taking.run(Arc::clone(&body), boundary, key, end).await;
+        let outcome = taking.run(&form, boundary, key, end).await;
         let refused = outcome.is_err();
         // Nobody waits for it when the connection has gone.
         let _ = answer.send(outcome);
         drop(place);
         if refused {
-            discard(body).await;
+            form.discard().await;
         }
     });
     answered.await.map_err(|_| Problem::internal())?
@@ -113,7 +103,7 @@ struct Taking {
 impl Taking {
     async fn run(
         &mut self,
-        body: Shared,
+        form: &Form,
         boundary: String,
         key: Option<String>,
         end: CancellationToken,
@@ -123,7 +113,7 @@ impl Taking {
             sleep(GRACE).await;
         };
         let taken = tokio::select! {
-            taken = timeout(WHOLE, self.take(body, boundary)) => taken.unwrap_or_else(|_| Err(too_slow())),
+            taken = timeout(WHOLE, self.take(form, boundary)) => taken.unwrap_or_else(|_| Err(too_slow())),
             () = ending => Err(Problem::busy()),
         };
         let job = match taken {
@@ -159,15 +149,14 @@ impl Taking {
     }
 
     /// Reads all parts: files go to the bucket, the job is kept.
-    async fn take(&mut self, body: Shared, boundary: String) -> Result<(), Problem> {
-        let ahead = Arc::new(AtomicUsize::new(0));
-        let mut parts = Multipart::new(pieces(body, Arc::clone(&ahead)), boundary);
+    async fn take(&mut self, form: &Form, boundary: String) -> Result<(), Problem> {
+        let mut parts = form.parts(boundary);
         while let Some(part) = parts.next_field().await.map_err(broken)? {
-            ahead.store(0, Ordering::Relaxed);
+            form.understood();
             match part.name() {
-                Some("job") if self.job.is_none() => self.job = Some(job(part, &ahead).await?),
+                Some("job") if self.job.is_none() => self.job = Some(job(part, form).await?),
                 Some("job") => return Err(Problem::malformed("the form has two parts `job`")),
-                Some("files") => self.store(part, &ahead).await?,
+                Some("files") => self.store(part, form).await?,
                 _ => return Err(Problem::malformed("the form has a part that is neither `job` nor `files`")),
             }
         }
@@ -175,7 +164,7 @@ impl Taking {
     }
 
     /// Puts a file into the bucket.
-    async fn store(&mut self, mut part: Field<'static>, ahead: &Arc<AtomicUsize>) -> Result<(), Problem> {
+    async fn store(&mut self, mut part: Field<'static>, form: &Form) -> Result<(), Problem> {
         if self.stored.len() == MAX_FILES {
             let detail = format!("the request has more than {MAX_FILES} files");
             return Err(Problem::new(StatusCode::BAD_REQUEST, "too_many_sources", detail));
@@ -184,7 +173,7 @@ impl Taking {
         let mut first = Vec::new();
         while head.len() < Format::MAGIC {
             let Some(chunk) = part.chunk().await.map_err(broken)? else { break };
-            ahead.store(0, Ordering::Relaxed);
+            form.understood();
             head.extend_from_slice(&chunk[..chunk.len().min(Format::MAGIC)]);
             first.push(chunk);
         }
@@ -197,12 +186,12 @@ impl Taking {
         self.stored.push(path.clone());
 
         // The upload tells only that its body broke off: why is kept here.
-        let fault = Arc::new(StdMutex::new(None));
+        let fault = Arc::new(Mutex::new(None));
         let keep = Arc::clone(&fault);
-        let (ahead, number) = (Arc::clone(ahead), self.stored.len());
+        let (form, number) = (form.clone(), self.stored.len());
         let mut sent = 0;
         let bytes = stream::iter(first.into_iter().map(Ok)).chain(part).map(move |chunk| {
-            ahead.store(0, Ordering::Relaxed);
+            form.understood();
             let chunk = chunk.map_err(broken).and_then(|chunk: Bytes| {
                 sent += chunk.len();
                 if sent <= MAX_FILE { Ok(chunk) } else { Err(too_large(number)) }
@@ -239,10 +228,10 @@ impl Taking {
 }
 
 /// The part `job`.
-async fn job(mut part: Field<'static>, ahead: &AtomicUsize) -> Result<NewJob, Problem> {
+async fn job(mut part: Field<'static>, form: &Form) -> Result<NewJob, Problem> {
     let mut text = Vec::new();
     while let Some(chunk) = part.chunk().await.map_err(broken)? {
-        ahead.store(0, Ordering::Relaxed);
+        form.understood();
         text.extend_from_slice(&chunk);
         if text.len() > MAX_JSON {
             return Err(Problem::body_too_large("4 MiB in its part `job`"));
@@ -251,54 +240,7 @@ async fn job(mut part: Field<'static>, ahead: &AtomicUsize) -> Result<NewJob, Pr
     parse(&text)
 }
 
-/// The body for the parser, which takes whatever is there at once: so there is one piece at a time, and only as many as it makes something of.
-fn pieces(body: Shared, ahead: Arc<AtomicUsize>) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    stream::try_unfold((body, ahead), |(body, ahead)| async move {
-        tokio::task::yield_now().await;
-        let next = timeout(SILENCE, async { body.lock().await.next().await }).await;
-        let piece = match next {
-            Ok(Some(Ok(piece))) => piece,
-            Ok(Some(Err(_))) => return Err(io::ErrorKind::ConnectionReset.into()),
-            Ok(None) => return Ok(None),
-            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
-        };
-        if ahead.fetch_add(piece.len(), Ordering::Relaxed) > MAX_AHEAD {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        Ok(Some((piece, (body, ahead))))
-    })
-}
-
-fn broken(error: multer::Error) -> Problem {
-    let kind = match &error {
-        multer::Error::StreamReadFailed(cause) => cause.downcast_ref::<io::Error>().map(io::Error::kind),
-        _ => None,
-    };
-    match kind {
-        Some(io::ErrorKind::TimedOut) => too_slow(),
-        Some(io::ErrorKind::InvalidData) => Problem::malformed("a part of the form has a header without end"),
-        Some(_) => Problem::malformed("the body breaks off"),
-        None => Problem::malformed("the body is no whole form"),
-    }
-}
-
 fn too_large(number: usize) -> Problem {
     let detail = format!("file {number} has more than 50 MB");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", detail)
-}
-
-/// Reads on after a refusal.
-async fn discard(body: Shared) {
-    let (most, time) = REST;
-    let rest = async {
-        let mut body = body.lock().await;
-        let mut read = 0;
-        while let Some(Ok(piece)) = body.next().await {
-            read += piece.len();
-            if read > most {
-                break;
-            }
-        }
-    };
-    let _ = timeout(time, rest).await;
 }

@@ -77,8 +77,8 @@ begin
   new.run_at := coalesce(new.run_at, now());
   raw := new;
   new.prompt := carousel_private.fill_in(new.prompt, new.variables);
-  -- Other shapes are refused by their constraint, as they came.
-  if array_ndims(new.slide_prompts) = 1 then
+  -- Other shapes, and too many, are refused as they came.
+  if array_ndims(new.slide_prompts) = 1 and cardinality(new.slide_prompts) <= 100 then
     new.slide_prompts := array(
       select carousel_private.fill_in(words, new.variables)
       from unnest(new.slide_prompts) with ordinality as slide (words, place) order by place

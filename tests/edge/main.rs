@@ -11,3 +11,4 @@ mod caddy;
 mod function;
 mod program;
 mod routes;
+mod scene;

@@ -29,6 +29,14 @@ async fn a_job_is_made_shown_cancelled_tried_again_and_deleted() {
     let shown = door.send(door.get(&place, &anna.token)).await.body;
     assert_eq!((&shown["status"], shown["images"].as_array().unwrap().len()), (&json!("completed"), 2));
     assert!(shown["images"][0]["storage_path"].is_string());
+    assert!(shown["images"][0].get("url").is_none());
+    let signed = door.send(door.get(&format!("{place}?sign=60"), &anna.token)).await.body;
+    let url = signed["images"][1]["url"].as_str().unwrap();
+    let picture = door.deployment.http.get(url).send().await.unwrap().bytes().await.unwrap();
+    assert_eq!(picture, anna.download(signed["images"][1]["storage_path"].as_str().unwrap()).await);
+    for wrong in ["sign=0", "sign=604801", "sign=x", "sing=60"] {
+        door.refused(door.get(&format!("{place}?{wrong}"), &anna.token), 400, "malformed").await;
+    }
     let gone = door.send(door.request(Method::DELETE, &place).bearer_auth(&anna.token)).await;
     assert_eq!((gone.status, gone.body), (204, Value::Null));
     door.refused(door.get(&place, &anna.token), 404, "not_found").await;

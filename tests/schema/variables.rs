@@ -143,6 +143,10 @@ async fn the_finished_words_are_held_to_the_limits() {
             vec![("prompt", "repeat('{{a}}', 6400)"), ("variables", "jsonb_build_object('a', repeat('b', 16000))")],
             "23514 prompt_too_long",
         ),
+        (
+            vec![("slide_prompts", "array_fill('{{a}}{{a}}'::text, array[50000])"), ("variables", many)],
+            "23514 too_many_images",
+        ),
         (vec![("prompt", "'{{a}}'"), ("variables", r#"'{"a": " \n"}'"#)], "23514 prompt_missing"),
         (
             vec![("prompt", "''"), ("slide_prompts", "array['{{a}}', 'two']"), ("variables", r#"'{"a": ""}'"#)],
