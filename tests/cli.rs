@@ -361,7 +361,7 @@ async fn dev_works_against_a_supabase_that_runs_already() {
 }
 
 #[tokio::test]
-async fn dev_serves_the_pages_of_any_project() {
+async fn dev_serves_the_pages_and_the_api_of_any_project() {
     let deployment = Deployment::new().await;
     let mut command = carousel(&["dev", "--no-sample", "--app-port", "0"]);
     command
@@ -387,6 +387,11 @@ async fn dev_serves_the_pages_of_any_project() {
     for path in ["", "/npm/supabase.js"] {
         assert_eq!(reqwest::get(format!("{page}{path}")).await.unwrap().status(), 200, "{path}");
     }
+    let origin = page.strip_suffix("/image-generator").unwrap();
+    assert_eq!(reqwest::get(format!("{origin}/readyz")).await.unwrap().status(), 200);
+    let jobs = deployment.http.get(format!("{origin}/api/image-generator/jobs"));
+    let jobs = jobs.bearer_auth(deployment.person().await.token).send().await.unwrap();
+    assert_eq!(jobs.json::<Value>().await.unwrap()["jobs"], json!([]), "the API is the same project's");
     let strange = deployment.http.get(&page).header("host", "somebodys.example").send().await.unwrap();
     assert_eq!(strange.status(), 421, "a name that leads here makes no other page one of this origin");
     terminate(&process);
