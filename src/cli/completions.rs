@@ -8,14 +8,11 @@ use clap_complete::Shell;
 use super::Cli;
 
 /// Print a script with which a shell completes commands and options
-///
-/// Load it where your shell looks for such scripts:
-///
-///   bash:  carousel completions bash > ~/.local/share/bash-completion/completions/carousel
-///   zsh:   carousel completions zsh > "${fpath[1]}/_carousel"
-///   fish:  carousel completions fish > ~/.config/fish/completions/carousel.fish
 #[derive(Args, Debug)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = "Load it where your shell looks for such scripts:
+  carousel completions bash > ~/.local/share/bash-completion/completions/carousel
+  carousel completions zsh > \"${fpath[1]}/_carousel\"
+  carousel completions fish > ~/.config/fish/completions/carousel.fish")]
 pub struct Completions {
     /// The shell
     shell: Shell,

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use reqwest::Client;
+use reqwest::{Client, redirect};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
 
 use super::Report;
-use super::settings::Settings;
+use super::settings::{Settings, shown};
 use crate::client::{Change, Project};
 use crate::provider::Provider;
 use crate::storage::{self, Storage};
@@ -36,7 +36,7 @@ pub(super) async fn look(settings: &Settings, wide: bool) -> Report {
 
 async fn bucket(report: &mut Report, settings: &Settings) {
     let Some(settings) = &settings.storage else {
-        return report.skipped("bucket", "secret_key");
+        return report.skipped("bucket", settings.before_storage());
     };
     let storage = match Storage::new(settings.clone()) {
         Ok(storage) => storage,
@@ -61,7 +61,10 @@ async fn bucket(report: &mut Report, settings: &Settings) {
         report.failed(
             "bucket",
             format!("the bucket generated-carousels does not take {}", refused.join(", ")),
-            "update storage.buckets set allowed_mime_types = null where id = 'generated-carousels';",
+            format!(
+                "update storage.buckets set allowed_mime_types = allowed_mime_types || '{{{}}}' where id = 'generated-carousels';",
+                refused.join(",")
+            ),
         );
     } else if let Some(bytes) = taken.bytes.filter(|bytes| *bytes < LARGEST) {
         report.warning(
@@ -86,7 +89,11 @@ async fn rows(report: &mut Report, check: &'static str, url: Option<&Url>, key: 
     let (status, answer) = match ask(url, key).await {
         Ok(answer) => answer,
         Err(error) => {
-            return report.failed(check, format!("{url} can't be reached: {error}"), "check SUPABASE_URL");
+            return report.failed(
+                check,
+                format!("{} can't be reached: {}", shown(url), error.without_url()),
+                "check SUPABASE_URL",
+            );
         }
     };
     let said = answer["message"].as_str().unwrap_or("it gives no reason");
@@ -128,8 +135,12 @@ async fn rows(report: &mut Report, check: &'static str, url: Option<&Url>, key: 
 
 /// Status and answer of a request for one job.
 async fn ask(url: &Url, key: &str) -> Result<(u16, Value), reqwest::Error> {
-    let client =
-        Client::builder().user_agent(concat!("carousel/", env!("CARGO_PKG_VERSION"))).timeout(PATIENCE).build()?;
+    let client = Client::builder()
+        .user_agent(concat!("carousel/", env!("CARGO_PKG_VERSION")))
+        // A key goes where it belongs, and not where an answer says.
+        .redirect(redirect::Policy::none())
+        .timeout(PATIENCE)
+        .build()?;
     let address = format!("{}/rest/v1/image_generation_jobs?select=id&limit=1", url.as_str().trim_end_matches('/'));
     let answer = client.get(address).header("apikey", key).bearer_auth(key).send().await?;
     let status = answer.status().as_u16();
@@ -139,7 +150,7 @@ async fn ask(url: &Url, key: &str) -> Result<(u16, Value), reqwest::Error> {
 /// Asks Realtime to tell of jobs, as every page that shows progress does.
 async fn realtime(report: &mut Report, settings: &Settings) {
     let Some(storage) = &settings.storage else {
-        return report.skipped("realtime", "secret_key");
+        return report.skipped("realtime", settings.before_storage());
     };
     let heard = match Project::new(&storage.url, storage.secret_key.clone()) {
         Ok(project) => {
@@ -172,10 +183,10 @@ pub(super) async fn provider(settings: &Settings) -> Report {
         Err(error) => Err(error.to_string()),
     };
     match checked {
-        Ok(()) => report.passed("provider", format!("{} accepts the key", settings.base_url)),
+        Ok(()) => report.passed("provider", format!("{} accepts the key", shown(&settings.base_url))),
         Err(error) => report.failed(
             "provider",
-            format!("the provider at {} can't be used: {error}", settings.base_url),
+            format!("the provider at {} can't be used: {error}", shown(&settings.base_url)),
             "check OPENAI_API_KEY and OPENAI_BASE_URL",
         ),
     }

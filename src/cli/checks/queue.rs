@@ -1,4 +1,4 @@
-//! The queue as it is now: who waits, who works, and whether the provider is left alone.
+//! The queue as it is now: who waits, who works, and whether the provider is left alone. The operator's views say it; here it is judged.
 
 use std::time::Duration;
 
@@ -6,8 +6,6 @@ use tokio_postgres::{Client, Error};
 
 use super::Report;
 
-/// Workers report about once a minute; one that was silent for so long is gone.
-const SILENT: f64 = 180.0;
 /// A job that has waited for so long while workers are alive waits for too few of them.
 const LONG: Duration = Duration::from_secs(600);
 
@@ -17,24 +15,24 @@ struct State {
     waiting: i64,
     oldest: Duration,
     running: i64,
+    /// Jobs whose worker was lost, and that nobody has taken back.
+    lost: i64,
     alive: i64,
 }
 
 pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Error> {
     let statement = "
-        select
-            (select count(*) from carousel_private.queue where run_at <= now()) as waiting,
-            (select coalesce(extract(epoch from now() - min(run_at)), 0)::float8 from carousel_private.queue where run_at <= now()) as oldest,
-            (select count(*) from carousel_private.leases) as running,
-            (select count(*) from carousel_private.workers where state = 'running' and extract(epoch from now() - seen_at) < $1::float8) as alive,
-            (select greatest(0, coalesce(extract(epoch from max(paused_until) - now()), 0))::float8 from carousel_private.provider_budget) as paused,
-            (select paused_reason from carousel_private.provider_budget order by paused_until desc nulls last limit 1) as reason";
-    let row = client.query_one(statement, &[&SILENT]).await?;
+        select waiting, coalesce(extract(epoch from oldest_waiting), 0)::float8 as oldest, running, lost,
+            (select count(*) from carousel_private.worker_health where health = 'alive') as alive,
+            greatest(0, coalesce(extract(epoch from paused_until - now()), 0))::float8 as paused, paused_reason
+        from carousel_private.queue_health";
+    let row = client.query_one(statement, &[]).await?;
     let seconds = |name: &str| Duration::try_from_secs_f64(row.get::<_, f64>(name)).unwrap_or_default();
     let state = State {
         waiting: row.get("waiting"),
         oldest: seconds("oldest"),
         running: row.get("running"),
+        lost: row.get("lost"),
         alive: row.get("alive"),
     };
     judge(report, &state);
@@ -45,7 +43,9 @@ pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Err
             format!(
                 "no job is taken up for another {}: {}",
                 spoken(left),
-                row.get::<_, Option<String>>("reason").as_deref().unwrap_or("the provider wants to be left alone")
+                row.get::<_, Option<String>>("paused_reason")
+                    .as_deref()
+                    .unwrap_or("the provider wants to be left alone")
             ),
             "mend the account at the provider, then: update carousel_private.provider_budget set paused_until = null;",
         ),
@@ -54,23 +54,25 @@ pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Err
 }
 
 fn judge(report: &mut Report, state: &State) {
-    let State { waiting, oldest, running, alive } = state;
+    let State { waiting, oldest, running, lost, alive } = state;
     let waits = format!("{}, the oldest for {}", counted(*waiting, "job waits", "jobs wait"), spoken(*oldest));
-    match (waiting, alive) {
-        (0, _) => {
-            let alive = counted(*alive, "worker is alive", "workers are alive");
-            report.passed(
-                "queue",
-                format!("nothing waits, {} in work, {alive}", counted(*running, "job is", "jobs are")),
-            );
+    let workers = counted(*alive, "worker is alive", "workers are alive");
+    match (waiting, lost, alive) {
+        (0, 0, _) => {
+            let running = counted(*running, "job is", "jobs are");
+            report.passed("queue", format!("nothing waits, {running} in work, {workers}"));
         }
-        (_, 0) => report.warning("queue", format!("{waits}, and no worker is alive"), "carousel worker"),
+        (0, _, 0) => {
+            let lost = counted(*lost, "job has lost its worker", "jobs have lost their workers");
+            report.warning("queue", format!("{lost}, and no worker is alive"), "carousel worker");
+        }
+        (_, _, 0) => report.warning("queue", format!("{waits}, and no worker is alive"), "carousel worker"),
         _ if *oldest > LONG => report.warning(
             "queue",
             format!("{waits}, and {}", counted(*alive, "worker can't keep up", "workers can't keep up")),
             "start more workers, or raise CAROUSEL_JOBS and CAROUSEL_CALLS",
         ),
-        _ => report.passed("queue", format!("{waits}; {}", counted(*alive, "worker is alive", "workers are alive"))),
+        _ => report.passed("queue", format!("{waits}; {workers}")),
     }
 }
 
@@ -93,22 +95,24 @@ mod tests {
     use super::super::Verdict;
     use super::*;
 
-    fn verdict(waiting: i64, minutes: u64, alive: i64) -> (Verdict, String) {
+    fn verdict(waiting: i64, minutes: u64, lost: i64, alive: i64) -> (Verdict, String) {
         let mut report = Report::default();
         let oldest = Duration::from_secs(minutes * 60);
-        judge(&mut report, &State { waiting, oldest, running: 1, alive });
+        judge(&mut report, &State { waiting, oldest, running: 1, lost, alive });
         (report.findings[0].verdict, report.findings[0].detail.clone())
     }
 
     #[test]
     fn jobs_that_nobody_takes_are_told_and_jobs_that_wait_their_turn_are_not() {
-        assert_eq!(verdict(0, 0, 0).0, Verdict::Passed);
-        assert_eq!(verdict(3, 1, 2).0, Verdict::Passed);
-        let (stuck, detail) = verdict(3, 200, 0);
-        assert_eq!(stuck, Verdict::Warning);
-        assert!(detail.contains("3 jobs wait, the oldest for 3 h") && detail.contains("no worker"), "{detail}");
-        let (slow, detail) = verdict(1, 11, 1);
-        assert_eq!(slow, Verdict::Warning);
-        assert!(detail.contains("1 job waits, the oldest for 11 min") && detail.contains("keep up"), "{detail}");
+        assert_eq!(verdict(0, 0, 0, 0).0, Verdict::Passed);
+        assert_eq!(verdict(3, 1, 0, 2).0, Verdict::Passed);
+        assert_eq!(verdict(0, 0, 1, 1).0, Verdict::Passed, "that worker takes it back");
+        for (state, words) in [
+            (verdict(3, 200, 0, 0), "3 jobs wait, the oldest for 3 h, and no worker is alive"),
+            (verdict(0, 0, 1, 0), "1 job has lost its worker, and no worker is alive"),
+            (verdict(1, 11, 0, 1), "1 job waits, the oldest for 11 min, and 1 worker can't keep up"),
+        ] {
+            assert_eq!(state, (Verdict::Warning, words.to_owned()));
+        }
     }
 }

@@ -15,6 +15,23 @@ pub(super) struct Settings {
     pub(super) provider: Option<provider::Settings>,
 }
 
+impl Settings {
+    /// The setting without which nothing can be asked of Storage.
+    pub(super) fn before_storage(&self) -> &'static str {
+        if self.url.is_none() { "supabase_url" } else { "secret_key" }
+    }
+}
+
+/// An address as it may be told: without a password, and without a query, which can be a key.
+pub(super) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    // An address that can't have them has none.
+    let _ = url.set_password(None);
+    let _ = url.set_username("");
+    url.to_string()
+}
+
 /// Reads what a worker needs.
 pub(super) fn read(command: &WorkerCommand) -> (Report, Settings) {
     let mut report = Report::default();
@@ -28,7 +45,7 @@ pub(super) fn read(command: &WorkerCommand) -> (Report, Settings) {
         "supabase_url",
         command.supabase.url(),
         "export SUPABASE_URL=https://YOUR-PROJECT.supabase.co",
-        |url| format!("SUPABASE_URL is {url}"),
+        |url| format!("SUPABASE_URL is {}", shown(url)),
     );
     let secret_key =
         report.setting("secret_key", command.supabase.secret_key(), "export SUPABASE_SECRET_KEY=sb_secret_...", |_| {
@@ -37,7 +54,7 @@ pub(super) fn read(command: &WorkerCommand) -> (Report, Settings) {
     let storage = url.as_ref().zip(secret_key).and_then(|_| command.supabase.storage().ok());
     let provider =
         report.setting("provider_key", command.provider.settings(), "export OPENAI_API_KEY=sk-...", |settings| {
-            format!("OPENAI_API_KEY is set, for {}", settings.base_url)
+            format!("OPENAI_API_KEY is set, for {}", shown(&settings.base_url))
         });
     report.setting("prices", worker::prices(command.provider.prices.as_deref()), "unset CAROUSEL_PRICES", |_| {
         "prices can be read".to_owned()
