@@ -25,7 +25,7 @@ use std::time::Duration;
 use deployment::{Deployment, OPENAI_KEY};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// The program with nothing of this machine's environment that it reads.
 fn carousel(arguments: &[&str]) -> Command {
@@ -202,8 +202,7 @@ async fn a_worker_process_makes_a_job_and_drains_at_sigterm() {
         .submit(&json!({ "prompt": "a hostile\nprompt {\"level\":\"ERROR\"}", "source_paths": [source], "title": "x" }))
         .await;
     assert_eq!(person.over(&job).await["status"], "completed");
-    let kill = std::process::Command::new("kill").arg("-TERM").arg(process.id().unwrap().to_string()).status().unwrap();
-    assert!(kill.success());
+    terminate(&process);
     assert!(process.wait().await.unwrap().success(), "a drained worker ends with 0");
     let mut seen = 0;
     for line in log.await.unwrap() {
@@ -362,13 +361,54 @@ async fn dev_works_against_a_supabase_that_runs_already() {
 }
 
 #[tokio::test]
-async fn dev_says_in_one_line_that_its_port_is_taken() {
+async fn dev_serves_the_pages_of_any_project() {
+    let deployment = Deployment::new().await;
+    let mut command = carousel(&["dev", "--no-sample", "--app-port", "0"]);
+    command
+        .stdout(Stdio::piped())
+        .env("DATABASE_URL", deployment.stack.database_url("postgres"))
+        .env("SUPABASE_URL", deployment.stack.url())
+        .env("SUPABASE_SECRET_KEY", deployment.stack.secret_key())
+        .env("SUPABASE_PUBLISHABLE_KEY", deployment.stack.publishable_key())
+        .env("OPENAI_BASE_URL", deployment.stack.openai_url().unwrap())
+        .env("OPENAI_API_KEY", OPENAI_KEY);
+    let mut process = command.spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let page = loop {
+        let line = lines.next_line().await.unwrap().expect("it tells where the pages are");
+        if line.ends_with("/image-generator") {
+            break line.trim().to_owned();
+        }
+    };
+    let config: Value = reqwest::get(format!("{page}/config.json")).await.unwrap().json().await.unwrap();
+    assert_eq!(config["url"], deployment.stack.url());
+    assert_eq!(config["publishable_key"], deployment.stack.publishable_key());
+    assert!(config["demo"].is_null(), "a known password is for this program's own project: {config}");
+    for path in ["", "/npm/supabase.js"] {
+        assert_eq!(reqwest::get(format!("{page}{path}")).await.unwrap().status(), 200, "{path}");
+    }
+    let strange = deployment.http.get(&page).header("host", "somebodys.example").send().await.unwrap();
+    assert_eq!(strange.status(), 421, "a name that leads here makes no other page one of this origin");
+    terminate(&process);
+    assert!(process.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn dev_says_in_one_line_that_a_port_is_taken() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let data = tempfile::tempdir().unwrap();
-    let (code, _, error) =
-        ended(carousel(&["dev", "--port", &port, "--data", data.path().join("dev").to_str().unwrap()])).await;
-    assert_eq!(code, 1);
-    assert_eq!(error.trim().lines().count(), 1, "{error}");
-    assert!(error.contains(&port) && error.contains("--port"), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("dev");
+    for (option, other) in [("--port", "--app-port"), ("--app-port", "--port")] {
+        let arguments = ["dev", option, &port, other, "0", "--data", data.to_str().unwrap()];
+        let (code, _, error) = ended(carousel(&arguments)).await;
+        assert_eq!(code, 1);
+        assert_eq!(error.trim().lines().count(), 1, "{error}");
+        assert!(error.contains(&port) && error.contains(&format!("with {option}")), "{error}");
+    }
+}
+
+fn terminate(process: &Child) {
+    let kill = std::process::Command::new("kill").arg("-TERM").arg(process.id().unwrap().to_string()).status().unwrap();
+    assert!(kill.success());
 }

@@ -35,14 +35,8 @@ impl Api {
         let listener = listen(&self.http).await?;
         project.check().await.context("the project can't be used: check SUPABASE_URL and SUPABASE_PUBLISHABLE_KEY")?;
         let end = CancellationToken::new();
-        let readiness = {
-            let project = project.clone();
-            Arc::new(move || {
-                let project = project.clone();
-                async move { vec![project_check(&project).await] }.boxed()
-            })
-        };
-        let Door { router, tasks } = http::door(project, settings, readiness as Readiness, end.clone());
+        let readiness = readiness(project.clone());
+        let Door { router, tasks } = http::door(project, settings, readiness, end.clone());
         let ended = async {
             super::end_requested().await;
             end.cancel();
@@ -50,6 +44,14 @@ impl Api {
         http::serve(listener, router, tasks, ended).await;
         Ok(())
     }
+}
+
+/// Looks at what requests need when there is no worker beside them.
+pub(super) fn readiness(project: Project) -> Readiness {
+    Arc::new(move || {
+        let project = project.clone();
+        async move { vec![project_check(&project).await] }.boxed()
+    })
 }
 
 /// Takes the address that the API is to have.

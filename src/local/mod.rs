@@ -9,6 +9,7 @@ pub mod database;
 pub mod gateway;
 pub mod install;
 pub mod openai;
+pub mod pages;
 pub mod postgres;
 pub mod postgrest;
 pub mod process;

@@ -106,7 +106,9 @@ fn collect(folder: &Path, names: &mut BTreeSet<String>) {
         if path.is_dir() {
             collect(&path, names);
         } else {
-            names.extend(variables(&std::fs::read_to_string(&path).expect("sources are text")));
+            // Pictures stand among the sources as well.
+            let text = std::fs::read(&path).expect("it can be read");
+            names.extend(variables(&String::from_utf8_lossy(&text)));
         }
     }
 }

@@ -15,30 +15,43 @@ pub(super) struct Person {
     pub(super) id: Uuid,
 }
 
+/// Makes the demo user of a project on this machine, unless they exist.
+pub(super) async fn make_demo(project: &Project) -> anyhow::Result<()> {
+    match project.demo() {
+        Some(demo) => make(&client()?, project, demo.email, demo.password).await,
+        None => Ok(()),
+    }
+}
+
+async fn make(http: &reqwest::Client, project: &Project, email: &str, password: &str) -> anyhow::Result<()> {
+    let made = http
+        .post(format!("{}/auth/v1/admin/users", project.url))
+        .header("apikey", &project.secret_key)
+        .bearer_auth(&project.secret_key)
+        .json(&json!({ "email": email, "password": password, "email_confirm": true }))
+        .send()
+        .await
+        .with_context(|| format!("{} can't be reached", project.url))?;
+    // 422: the demo user of an earlier start.
+    if !made.status().is_success() && made.status() != reqwest::StatusCode::UNPROCESSABLE_ENTITY {
+        bail!("the demo user can't be made: {}", told(made).await);
+    }
+    Ok(())
+}
+
+fn client() -> anyhow::Result<reqwest::Client> {
+    Ok(reqwest::Client::builder().user_agent(concat!("carousel-dev/", env!("CARGO_PKG_VERSION"))).build()?)
+}
+
 impl Person {
-    /// Signs the demo user in, making them first where they don't exist.
+    /// Signs a demo user in, making them first where they don't exist.
     pub(super) async fn sign_in(project: &Project) -> anyhow::Result<Self> {
-        let http =
-            reqwest::Client::builder().user_agent(concat!("carousel-dev/", env!("CARGO_PKG_VERSION"))).build()?;
-        // A known password is for a project on this machine only.
-        let (email, password) = if project.is_local() {
-            ("demo@example.com".to_owned(), "carousel-demo".to_owned())
-        } else {
-            (format!("carousel-demo-{}@example.com", Uuid::new_v4().simple()), Uuid::new_v4().to_string())
+        let http = client()?;
+        let (email, password) = match project.demo() {
+            Some(demo) => (demo.email.to_owned(), demo.password.to_owned()),
+            None => (format!("carousel-demo-{}@example.com", Uuid::new_v4().simple()), Uuid::new_v4().to_string()),
         };
-        let user = json!({ "email": email, "password": password, "email_confirm": true });
-        let made = http
-            .post(format!("{}/auth/v1/admin/users", project.url))
-            .header("apikey", &project.secret_key)
-            .bearer_auth(&project.secret_key)
-            .json(&user)
-            .send()
-            .await
-            .with_context(|| format!("{} can't be reached", project.url))?;
-        // 422: the demo user of an earlier start.
-        if !made.status().is_success() && made.status() != reqwest::StatusCode::UNPROCESSABLE_ENTITY {
-            bail!("the demo user can't be made: {}", told(made).await);
-        }
+        make(&http, project, &email, &password).await?;
         let session = http
             .post(format!("{}/auth/v1/token?grant_type=password", project.url))
             .header("apikey", &project.publishable_key)
