@@ -5,9 +5,9 @@ use std::process::Command;
 
 use carousel::cli::Cli;
 use carousel::local::install;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
-use crate::{blocks, file, readme};
+use crate::{blocks, file, readme, table};
 
 /// The commands of all `sh` blocks as words, without variables in front.
 fn commands() -> Vec<Vec<String>> {
@@ -70,6 +70,19 @@ fn every_command_is_one_that_exists() {
     for program in ["cargo", "carousel", "supabase"] {
         assert!(programs.iter().any(|used| used == program), "no command begins with {program}");
     }
+}
+
+#[test]
+fn every_exit_code_of_the_help_is_told() {
+    let cli = Cli::command();
+    let help =
+        cli.find_subcommand("submit").and_then(|submit| submit.get_after_long_help()).expect("it tells its codes");
+    let help = help.to_string();
+    let codes = help.lines().skip_while(|line| *line != "Exit codes:").skip(1).take_while(|line| !line.is_empty());
+    let codes: Vec<&str> = codes.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(codes.len() > 6, "{help}");
+    let told: Vec<String> = table(&readme(), "| Exit code | Meaning |").into_iter().map(|row| row[0].clone()).collect();
+    assert_eq!(told, codes);
 }
 
 fn parse(options: &[&str]) {

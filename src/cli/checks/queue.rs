@@ -58,7 +58,8 @@ fn judge(report: &mut Report, state: &State) {
     let waits = format!("{}, the oldest for {}", counted(*waiting, "job waits", "jobs wait"), spoken(*oldest));
     let workers = counted(*alive, "worker is alive", "workers are alive");
     match (waiting, lost, alive) {
-        (0, 0, _) => {
+        // A worker that is alive takes back what another one lost.
+        (0, 0, _) | (0, _, 1..) => {
             let running = counted(*running, "job is", "jobs are");
             report.passed("queue", format!("nothing waits, {running} in work, {workers}"));
         }
