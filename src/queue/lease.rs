@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Error, PROVIDER, Queue};
+use super::{Error, PROVIDER, Queue, seconds};
 use crate::job::{Ending, Format, Image, Job, Size, Stage};
 
 /// A job row changes at most so often while it runs: each change costs every subscriber a query.
@@ -256,8 +256,4 @@ impl Lease {
         report.owed = !may;
         may
     }
-}
-
-fn seconds(number: f64) -> Duration {
-    Duration::from_secs_f64(number.clamp(0.0, 1e9))
 }

@@ -25,6 +25,9 @@ use crate::job::Job;
 /// Name of the provider's row in `carousel_private.provider_budget`: one key, one budget.
 const PROVIDER: &str = "openai";
 
+/// Jobs that one claim takes at most. Each number up to it is a statement of its own to PostgreSQL, whose plan is kept.
+pub const MOST_CLAIMED: usize = 16;
+
 /// Connections to the database, shared by everything that reads or writes the queue. Cheap to clone.
 #[derive(Clone)]
 pub struct Queue {
@@ -61,13 +64,26 @@ pub struct Measured {
     pub idle: usize,
 }
 
+/// What a worker found to do when it looked round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToDo {
+    /// Some leases of others ran out.
+    pub lost_leases: bool,
+    /// Some objects are to be removed.
+    pub debris: bool,
+    /// There may be jobs to claim.
+    pub jobs: bool,
+    /// Time until a scheduled job is due or the provider's pause is over; zero when a job is due now.
+    pub next: Option<Duration>,
+}
+
 impl Queue {
-    /// Takes up to `slots` jobs, round the users, and leases them to `worker` for the time `lease`.
+    /// Takes up to `slots` jobs, but no more than [`MOST_CLAIMED`], round the users, and leases them to `worker` for the time `lease`.
     pub async fn claim_jobs(&self, worker: Uuid, slots: usize, lease: Duration) -> Result<Vec<Lease>, Error> {
-        let slots = i64::try_from(slots).unwrap_or(i64::MAX);
+        let slots = slots.min(MOST_CLAIMED).to_string();
+        let statement = include_str!("../../sql/claim_jobs.sql").replace("$3", &slots);
         // Not sent again when the database goes away in mid-claim: the next wake claims anew, and what this one took runs out.
-        let statement = include_str!("../../sql/claim_jobs.sql");
-        let rows = self.once(statement, &[&worker, &slots, &lease.as_secs_f64()]).await?;
+        let rows = self.once(&statement, &[&worker, &lease.as_secs_f64()]).await?;
         rows.iter().map(|row| Ok(Lease::new(self.clone(), job(row)?, row.try_get("token")?))).collect()
     }
 
@@ -82,7 +98,7 @@ impl Queue {
         let row = self.once(include_str!("../../sql/stage_jobs.sql"), &[]).await?.pop().ok_or(Error::Lost)?;
         let staged = u64::try_from(row.try_get::<_, i64>("staged")?).unwrap_or(0);
         let next = row.try_get::<_, Option<f64>>("next_in_seconds")?;
-        Ok((staged, next.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 1e9)))))
+        Ok((staged, next.map(seconds)))
     }
 
     /// Prolongs the leases with these tokens by the time `lease`. A lease that does not come back is lost.
@@ -117,15 +133,19 @@ impl Queue {
         Ok(())
     }
 
-    /// Says in `carousel_private.workers` that the worker lives.
-    pub async fn report_worker(&self, report: &WorkerReport<'_>) -> Result<(), Error> {
+    /// Says in `carousel_private.workers` that the worker lives, and looks for what there is to do. The leases with the tokens `held` are
+    /// its own. One statement: an idle worker sends no other.
+    pub async fn check_in(&self, report: &WorkerReport<'_>, held: &[i64]) -> Result<ToDo, Error> {
         let version = env!("CARGO_PKG_VERSION");
-        self.once(
-            include_str!("../../sql/report_worker.sql"),
-            &[&report.id, &report.name, &version, &report.concurrency, &report.running, &report.state],
-        )
-        .await?;
-        Ok(())
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
+            [&report.id, &report.name, &version, &report.concurrency, &report.running, &report.state, &held];
+        let row = self.once(include_str!("../../sql/check_in.sql"), &values).await?.pop().ok_or(Error::Lost)?;
+        Ok(ToDo {
+            lost_leases: row.try_get("lost_leases")?,
+            debris: row.try_get("debris")?,
+            jobs: row.try_get("jobs")?,
+            next: row.try_get::<_, Option<f64>>("next_in_seconds")?.map(seconds),
+        })
     }
 }
 
@@ -148,4 +168,8 @@ fn job(row: &Row) -> Result<Job, Error> {
         partial_previews: u8::try_from(row.try_get::<_, i32>("partial_previews")?).unwrap_or(0),
         total_images: row.try_get("total_images")?,
     })
+}
+
+fn seconds(number: f64) -> Duration {
+    Duration::from_secs_f64(number.clamp(0.0, 1e9))
 }

@@ -32,7 +32,9 @@ impl Storage {
     /// # Errors
     /// `TooLarge` when the object has more than `max_bytes`, whatever length the answer states; else see [`Error`].
     pub async fn download(&self, path: &str, into: &Path, max_bytes: u64) -> Result<Downloaded, Error> {
-        let request = self.inner.client.get(self.object(path)?);
+        let address = self.object(path)?;
+        let _turn = self.downloads.acquire().await.expect("the downloads' semaphore is never closed");
+        let request = self.inner.client.get(address);
         let mut response = request.send().await.map_err(|error| lost(&error))?;
         if response.status() != reqwest::StatusCode::OK {
             return Err(self.answer(response).await.err().unwrap_or_else(|| Error::not_understood("it sent no file")));

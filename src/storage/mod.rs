@@ -24,6 +24,7 @@ use reqwest::{Client, Response, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use supabase_storage_rs::models::{Column, FileSearchOptions, Order, SortBy, StorageClient};
+use tokio::sync::Semaphore;
 
 use error::lost;
 use upload::Uploaders;
@@ -33,6 +34,8 @@ pub use error::Error;
 
 /// Storage removes so many objects in one request.
 const MAX_REMOVED: usize = 1_000;
+/// Downloads that run at the same time; the others wait. Each has a connection and some hundred kilobytes in memory.
+const DOWNLOADS_AT_ONCE: usize = 32;
 /// How much of an answer that is no file is read.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
@@ -94,6 +97,7 @@ pub struct Storage {
     /// The crate's client; its `client` carries key and limits in every request.
     inner: StorageClient,
     uploaders: Uploaders,
+    downloads: Semaphore,
     settings: Settings,
 }
 
@@ -108,9 +112,15 @@ impl Storage {
             return Err(unusable("the bucket's name has characters that no bucket has"));
         }
         let uploaders = Uploaders::new(settings.clone());
+        let downloads = Semaphore::new(DOWNLOADS_AT_ONCE);
         let api_key = settings.secret_key.expose_secret().to_owned();
         let project_url = settings.url.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { inner: StorageClient { client: client(&settings)?, project_url, api_key }, uploaders, settings })
+        Ok(Self {
+            inner: StorageClient { client: client(&settings)?, project_url, api_key },
+            uploaders,
+            downloads,
+            settings,
+        })
     }
 
     /// Makes sure that Storage answers, accepts the key, and has the bucket, and that the bucket is private. Says what the bucket takes.

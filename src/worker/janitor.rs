@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::sync::Notify;
+use tokio::time::{Instant, interval_at};
 
 use crate::queue::Queue;
 use crate::storage::Storage;
@@ -16,20 +17,18 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// Between two searches for objects without a row, and how old such an object must be: no upload takes so long.
 const SWEEP: Duration = Duration::from_secs(3600);
 
-/// Cleans for ever, looking every `idle` when there was nothing to do.
-pub(super) async fn clean(queue: Queue, storage: Arc<Storage>, idle: Duration) {
-    let mut swept = Instant::now();
+/// Cleans for ever: removes what is written down whenever `debris` is notified, and sweeps once an hour.
+pub(super) async fn clean(queue: Queue, storage: Arc<Storage>, debris: Arc<Notify>) {
+    let mut sweeps = interval_at(Instant::now() + SWEEP, SWEEP);
     loop {
-        if swept.elapsed() > SWEEP {
-            swept = Instant::now();
-            match queue.sweep_objects(SWEEP).await {
+        tokio::select! {
+            () = debris.notified() => while remove(&queue, &storage).await {},
+            // What is found is written down, and the worker's next look sees it.
+            _ = sweeps.tick() => match queue.sweep_objects(SWEEP).await {
                 Ok(0) => {}
                 Ok(objects) => tracing::warn!(objects, "found objects without a row; they will be removed"),
                 Err(error) => tracing::warn!(%error, "can't look for objects without a row"),
-            }
-        }
-        if !remove(&queue, &storage).await {
-            sleep(idle).await;
+            },
         }
     }
 }

@@ -11,14 +11,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use crate::listener::{Listener, Signal};
 use crate::pipeline::{Outcome, Pipeline, StopHandle, Wish, stop};
-use crate::queue::{Queue, WorkerReport};
+use crate::queue::{MOST_CLAIMED, Queue, ToDo, WorkerReport};
 use crate::storage::Storage;
 use crate::telemetry::metrics;
 use renewal::Held;
@@ -69,6 +69,8 @@ struct Shift {
     worker: Worker,
     id: Uuid,
     held: Held,
+    /// Wakes the janitor.
+    debris: Arc<Notify>,
     /// By the tokens of their leases: a job whose lease was lost may be claimed again while the first work on it still ends.
     running: HashMap<i64, Running>,
     tasks: JoinSet<(i64, Outcome)>,
@@ -86,13 +88,14 @@ impl Worker {
         let mut helpers = JoinSet::new();
         helpers.spawn(async move { listener.run(heard).await });
         helpers.spawn(renewal::renew(self.renewals.clone(), held.clone(), self.settings.lease));
-        helpers.spawn(janitor::clean(self.queue.clone(), Arc::clone(&self.storage), self.settings.poll));
+        let debris = Arc::new(Notify::new());
+        helpers.spawn(janitor::clean(self.queue.clone(), Arc::clone(&self.storage), Arc::clone(&debris)));
         tracing::info!(worker = %id, name = self.settings.name, jobs = self.settings.jobs, "worker started");
 
-        let mut shift = Shift { worker: self, id, held, running: HashMap::new(), tasks: JoinSet::new() };
+        let mut shift = Shift { worker: self, id, held, debris, running: HashMap::new(), tasks: JoinSet::new() };
         shift.work(signals, shutdown).await;
         shift.drain().await;
-        shift.report("stopped").await;
+        shift.check_in("stopped").await;
         tracing::info!(worker = %id, "worker stopped");
     }
 }
@@ -123,22 +126,13 @@ impl Shift {
                 },
                 Some(ended) = self.tasks.join_next() => { self.forget(ended); promising = true; }
                 () = sleep_until(next_look) => {
-                    let is_due = Instant::now() >= look;
-                    let looking = async {
-                        if is_due {
-                            self.rescue().await;
-                        }
-                        self.stage().await
-                    };
                     // The database may be away: the end is heard all the same.
-                    scheduled = tokio::select! {
+                    let found = tokio::select! {
                         () = &mut shutdown => return,
-                        next = looking => next,
+                        found = self.look() => found,
                     };
-                    if is_due {
-                        look = Instant::now() + poll;
-                    }
-                    promising = true;
+                    look = Instant::now() + poll;
+                    (promising, scheduled) = found;
                 }
             }
         }
@@ -150,16 +144,16 @@ impl Shift {
 
     /// Claims for the free slots and starts what it got. Says whether there may be more.
     async fn claim(&mut self) -> bool {
-        let free = self.free();
+        let slots = self.free().min(MOST_CLAIMED);
         let started = Instant::now();
-        let leases = match self.worker.queue.claim_jobs(self.id, free, self.worker.settings.lease).await {
+        let leases = match self.worker.queue.claim_jobs(self.id, slots, self.worker.settings.lease).await {
             Ok(leases) => leases,
             Err(error) => {
                 tracing::warn!(%error, "no jobs could be claimed; looking again soon");
                 return false;
             }
         };
-        let more = leases.len() == free;
+        let more = leases.len() == slots;
         for lease in leases {
             let (handle, stop) = stop();
             let (job, token) = (lease.job.id, lease.token());
@@ -203,6 +197,24 @@ impl Shift {
         }
     }
 
+    /// Looks round, and does what is to be done at once. Returns whether there may be jobs to claim, and when to look before it is time.
+    async fn look(&self) -> (bool, Option<Instant>) {
+        let Some(found) = self.check_in("running").await else {
+            // What could not be asked may be there.
+            return (true, None);
+        };
+        if found.debris {
+            self.debris.notify_one();
+        }
+        if found.lost_leases {
+            self.rescue().await;
+        }
+        if found.next == Some(Duration::ZERO) {
+            return (true, self.stage().await);
+        }
+        (found.jobs || found.lost_leases, found.next.map(|pause| Instant::now() + pause))
+    }
+
     async fn rescue(&self) {
         match self.worker.queue.rescue_jobs(self.worker.settings.job_attempts, &self.held.tokens()).await {
             Ok(0) => {}
@@ -210,9 +222,8 @@ impl Shift {
                 tracing::warn!(jobs, "took back jobs whose workers were lost");
                 metrics::jobs_rescued(jobs);
             }
-            Err(error) => tracing::warn!(%error, "can't look for lost workers"),
+            Err(error) => tracing::warn!(%error, "can't take back the jobs of lost workers"),
         }
-        self.report("running").await;
     }
 
     /// Lets due jobs take their turns. Returns when the next one is due.
@@ -220,13 +231,14 @@ impl Shift {
         match self.worker.queue.stage_jobs().await {
             Ok((_, next)) => next.map(|pause| Instant::now() + pause),
             Err(error) => {
-                tracing::warn!(%error, "can't look for scheduled jobs");
+                tracing::warn!(%error, "scheduled jobs could not take their turns");
                 None
             }
         }
     }
 
-    async fn report(&self, state: &'static str) {
+    /// Says how this worker is, and hears what there is to do; nothing when the database is away.
+    async fn check_in(&self, state: &'static str) -> Option<ToDo> {
         let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
         let report = WorkerReport {
             id: self.id,
@@ -235,9 +247,8 @@ impl Shift {
             running: number(self.running.len()),
             state,
         };
-        if let Err(error) = self.worker.queue.report_worker(&report).await {
-            tracing::debug!(%error, "the worker's row was not written");
-        }
+        let found = self.worker.queue.check_in(&report, &self.held.tokens()).await;
+        found.inspect_err(|error| tracing::warn!(%error, "can't look for what there is to do")).ok()
     }
 
     async fn drain(&mut self) {
@@ -250,7 +261,7 @@ impl Shift {
         for running in self.running.values() {
             running.stop.wish(Wish::Drain);
         }
-        self.report("draining").await;
+        self.check_in("draining").await;
         while !self.running.is_empty() {
             tokio::select! {
                 Some(ended) = self.tasks.join_next() => self.forget(ended),

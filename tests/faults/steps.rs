@@ -78,7 +78,7 @@ impl Step {
                 );
                 reached.locks.push(scene.lock(&lease).await);
                 request.submit().await;
-                scene.until_blocked("Takes up to $2 pending jobs").await;
+                scene.until_blocked("Takes pending jobs").await;
             }
             Self::Fetching => {
                 let stall = faults.stall(1, Method::GET, &format!("{folder}/sources/"));

@@ -4,6 +4,7 @@
 mod project;
 
 mod budget;
+mod check_in;
 mod claims;
 mod cleanup;
 mod endings;

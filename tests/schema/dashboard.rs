@@ -19,7 +19,8 @@ fn queue(project: &Project) -> Queue {
 }
 
 async fn report(queue: &Queue, id: Uuid, name: &str, state: &'static str) {
-    queue.report_worker(&WorkerReport { id, name, concurrency: 8, running: 0, state }).await.expect("it is written");
+    let report = WorkerReport { id, name, concurrency: 8, running: 0, state };
+    queue.check_in(&report, &[]).await.expect("it is written");
 }
 
 /// Every row of a view, these columns of it, in their order.
