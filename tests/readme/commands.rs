@@ -55,10 +55,10 @@ fn every_command_is_one_that_exists() {
         match (program.as_str(), rest.as_slice()) {
             ("cargo", ["run", "--", options @ ..]) => parse(options),
             ("cargo", ["test"]) => {}
-            ("cargo", ["test", "--test", target]) => {
-                let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-                let found = root.join(format!("{target}.rs")).exists() || root.join(target).join("main.rs").exists();
-                assert!(found, "no tests/{target}");
+            ("cargo", ["test", "--test", target, name, "--", "--ignored", "--nocapture"]) => {
+                let test = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/{target}/{name}.rs"));
+                let text = std::fs::read_to_string(&test).unwrap_or_else(|error| panic!("{}: {error}", test.display()));
+                assert!(text.contains("#[ignore") && text.contains(&format!("fn {name}(")), "no ignored {name}");
             }
             ("carousel", options) => parse(options),
             // See the next test.
