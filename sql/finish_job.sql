@@ -8,15 +8,9 @@ held as (
     delete from carousel_private.leases using locked where job_id = locked.id and token = $2 returning job_id
 ),
 image as (
-    select
-        count(*) filter (where image.status = 'completed') as completed,
-        count(*) filter (where image.status = 'failed' or (not $3 and image.status in ('pending', 'generating'))) as failed,
-        sum(image.cost_usd) filter (where image.status = 'completed') as cost_usd,
-        carousel_private.sum_usage(array_agg(image.usage)) as usage,
-        (array_agg(image.error_code order by image.variant, image.slide) filter (where image.status = 'failed'))[1] as error_code,
-        (array_agg(image.error_message order by image.variant, image.slide) filter (where image.status = 'failed'))[1] as error_message
+    select counted.completed, counted.failed, counted.cost_usd, counted.usage, counted.error_code, counted.error_message
     from held
-    join public.generated_carousel_images image on image.job_id = held.job_id
+    cross join lateral carousel_private.count_images(held.job_id) as counted
 ),
 rest as (
     update public.generated_carousel_images image
@@ -30,6 +24,8 @@ rest as (
 outcome as (
     select
         job.id,
+        -- What was not made is cancelled with the job, or has failed with it.
+        case when $3 then image.failed else job.total_images - image.completed end as failed,
         case
             when image.completed = job.total_images then 'completed'
             when $3 then 'cancelled'
@@ -51,10 +47,10 @@ set status = outcome.status,
         else coalesce($5, image.error_message, 'No image could be made')
     end,
     completed_images = image.completed,
-    failed_images = image.failed,
+    failed_images = outcome.failed,
     error_code = case when outcome.status in ('partial', 'failed') then coalesce($4, image.error_code, 'internal') end,
     error_message = case when outcome.status in ('partial', 'failed') then coalesce($5, image.error_message) end,
-    cost_usd = coalesce(image.cost_usd, 0),
+    cost_usd = image.cost_usd,
     usage = image.usage,
     finished_at = now()
 from outcome

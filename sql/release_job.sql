@@ -8,13 +8,7 @@ held as (
     delete from carousel_private.leases using locked where job_id = locked.id and token = $2 returning job_id, locked.cancelled
 ),
 image as (
-    select
-        count(*) filter (where image.status = 'completed') as completed,
-        count(*) filter (where image.status = 'failed') as failed,
-        coalesce(sum(image.cost_usd) filter (where image.status = 'completed'), 0) as cost_usd,
-        carousel_private.sum_usage(array_agg(image.usage)) as usage
-    from held
-    join public.generated_carousel_images image on image.job_id = held.job_id
+    select counted.* from held cross join lateral carousel_private.count_images(held.job_id) as counted
 ),
 rest as (
     update public.generated_carousel_images image

@@ -14,15 +14,7 @@ with expired as (
     returning job_id
 ),
 image as (
-    select
-        image.job_id,
-        count(*) filter (where image.status = 'completed') as completed,
-        count(*) filter (where image.status = 'failed') as failed,
-        coalesce(sum(image.cost_usd) filter (where image.status = 'completed'), 0) as cost_usd,
-        carousel_private.sum_usage(array_agg(image.usage)) as usage
-    from expired
-    join public.generated_carousel_images image on image.job_id = expired.job_id
-    group by image.job_id
+    select expired.job_id, counted.* from expired cross join lateral carousel_private.count_images(expired.job_id) as counted
 ),
 judged as (
     select

@@ -93,7 +93,7 @@ pub enum Ending {
 }
 
 /// Shape of a picture, width to height, as clients write it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 pub enum AspectRatio {
     /// 1:1
     #[serde(rename = "1:1")]
@@ -176,7 +176,7 @@ impl fmt::Display for Size {
 }
 
 /// File format of a picture, source or result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Portable Network Graphics.
@@ -188,6 +188,22 @@ pub enum Format {
 }
 
 impl Format {
+    /// How many of a file's first bytes tell its format.
+    pub const MAGIC: usize = 12;
+
+    /// The format of a file that begins like this, whatever its name says; `None` for anything else.
+    pub fn of(head: &[u8]) -> Option<Self> {
+        if head.starts_with(b"\x89PNG\r\n\x1a\n") {
+            Some(Self::Png)
+        } else if head.starts_with(b"\xff\xd8\xff") {
+            Some(Self::Jpeg)
+        } else if head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP") {
+            Some(Self::Webp)
+        } else {
+            None
+        }
+    }
+
     /// The format as rows and the provider name it.
     pub fn as_str(self) -> &'static str {
         match self {

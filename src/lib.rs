@@ -12,6 +12,8 @@
 //! 8. The lease records the image and the job's progress in one statement.
 //! 9. The publication hands the changed rows to Realtime, and Realtime to the browser.
 //!
+//! Who has no supabase-js comes through [`http`], which acts with its callers' own tokens; [`client`] is how anybody acts on a project.
+//!
 //! What goes wrong on the way is judged in one place, [`failure`].
 
 pub mod config;
@@ -28,6 +30,9 @@ pub mod storage;
 
 pub mod pipeline;
 pub mod worker;
+
+pub mod client;
+pub mod http;
 
 pub mod cli;
 #[cfg(feature = "local")]

@@ -20,6 +20,7 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
     ),
     migration("20261122000600", "queue_order", include_str!("../supabase/migrations/20261122000600_queue_order.sql")),
     migration("20261122000650", "job_rules", include_str!("../supabase/migrations/20261122000650_job_rules.sql")),
+    migration("20261122000670", "variables", include_str!("../supabase/migrations/20261122000670_variables.sql")),
     migration("20261122000700", "job_triggers", include_str!("../supabase/migrations/20261122000700_job_triggers.sql")),
     migration(
         "20261122000800",
@@ -34,6 +35,7 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../supabase/migrations/20261122001100_provider_pause.sql"),
     ),
     migration("20261122001200", "sweep", include_str!("../supabase/migrations/20261122001200_sweep.sql")),
+    migration("20261122001300", "dashboard", include_str!("../supabase/migrations/20261122001300_dashboard.sql")),
 ];
 
 const fn migration(

@@ -3,6 +3,8 @@
 //! No secret is ever logged, and no prompt at `info` or above. What comes from outside goes into fields, which both formats escape: a
 //! line break in a message can't begin a line of its own.
 
+pub mod metrics;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;

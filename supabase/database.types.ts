@@ -27,14 +27,14 @@ isOneToOne: false
                   ]
                 },"image_generation_jobs": {
                   Row: {
-                    "aspect_ratios": (string)[],"attempt": number,"background": string | null,"batch_id": string | null,"cancel_requested_at": string | null,"completed_images": number,"cost_usd": number,"created_at": string,"error_code": string | null,"error_message": string | null,"failed_images": number,"finished_at": string | null,"id": string,"idempotency_key": string | null,"message": string | null,"model": string | null,"output_format": string | null,"partial_previews": number,"priority": number,"progress": number,"prompt": string,"quality": string | null,"retry_requested_at": string | null,"run_at": string,"slide_prompts": (string)[],"source_paths": (string)[],"stage": string,"started_at": string | null,"status": string,"style": NonNullable<Json>,"template_id": string | null,"title": string | null,"total_images": number,"updated_at": string,"usage": Json | null,"user_id": string,"variants": number
+                    "aspect_ratios": (string)[],"attempt": number,"background": string | null,"batch_id": string | null,"cancel_requested_at": string | null,"completed_images": number,"cost_usd": number,"created_at": string,"error_code": string | null,"error_message": string | null,"failed_images": number,"finished_at": string | null,"id": string,"idempotency_key": string | null,"message": string | null,"model": string | null,"output_format": string | null,"partial_previews": number,"priority": number,"progress": number,"prompt": string,"quality": string | null,"retry_requested_at": string | null,"run_at": string,"slide_prompts": (string)[],"source_paths": (string)[],"stage": string,"started_at": string | null,"status": string,"style": NonNullable<Json>,"template_id": string | null,"template_version": number | null,"title": string | null,"total_images": number,"updated_at": string,"usage": Json | null,"user_id": string,"variables": NonNullable<Json>,"variants": number
                   }
                   ComputedFields: never
                   Insert: {
-                    "aspect_ratios"?: (string)[],"attempt"?: number,"background"?: string | null,"batch_id"?: string | null,"cancel_requested_at"?: string | null,"completed_images"?: number,"cost_usd"?: number,"created_at"?: string,"error_code"?: string | null,"error_message"?: string | null,"failed_images"?: number,"finished_at"?: string | null,"id"?: string,"idempotency_key"?: string | null,"message"?: string | null,"model"?: string | null,"output_format"?: string | null,"partial_previews"?: number,"priority"?: number,"progress"?: number,"prompt"?: string,"quality"?: string | null,"retry_requested_at"?: string | null,"run_at"?: string,"slide_prompts"?: (string)[],"source_paths"?: (string)[],"stage"?: string,"started_at"?: string | null,"status"?: string,"style"?: NonNullable<Json>,"template_id"?: string | null,"title"?: string | null,"total_images"?: number,"updated_at"?: string,"usage"?: Json | null,"user_id"?: string,"variants"?: number
+                    "aspect_ratios"?: (string)[],"attempt"?: number,"background"?: string | null,"batch_id"?: string | null,"cancel_requested_at"?: string | null,"completed_images"?: number,"cost_usd"?: number,"created_at"?: string,"error_code"?: string | null,"error_message"?: string | null,"failed_images"?: number,"finished_at"?: string | null,"id"?: string,"idempotency_key"?: string | null,"message"?: string | null,"model"?: string | null,"output_format"?: string | null,"partial_previews"?: number,"priority"?: number,"progress"?: number,"prompt"?: string,"quality"?: string | null,"retry_requested_at"?: string | null,"run_at"?: string,"slide_prompts"?: (string)[],"source_paths"?: (string)[],"stage"?: string,"started_at"?: string | null,"status"?: string,"style"?: NonNullable<Json>,"template_id"?: string | null,"template_version"?: number | null,"title"?: string | null,"total_images"?: number,"updated_at"?: string,"usage"?: Json | null,"user_id"?: string,"variables"?: NonNullable<Json>,"variants"?: number
                   }
                   Update: {
-                    "aspect_ratios"?: (string)[],"attempt"?: number,"background"?: string | null,"batch_id"?: string | null,"cancel_requested_at"?: string | null,"completed_images"?: number,"cost_usd"?: number,"created_at"?: string,"error_code"?: string | null,"error_message"?: string | null,"failed_images"?: number,"finished_at"?: string | null,"id"?: string,"idempotency_key"?: string | null,"message"?: string | null,"model"?: string | null,"output_format"?: string | null,"partial_previews"?: number,"priority"?: number,"progress"?: number,"prompt"?: string,"quality"?: string | null,"retry_requested_at"?: string | null,"run_at"?: string,"slide_prompts"?: (string)[],"source_paths"?: (string)[],"stage"?: string,"started_at"?: string | null,"status"?: string,"style"?: NonNullable<Json>,"template_id"?: string | null,"title"?: string | null,"total_images"?: number,"updated_at"?: string,"usage"?: Json | null,"user_id"?: string,"variants"?: number
+                    "aspect_ratios"?: (string)[],"attempt"?: number,"background"?: string | null,"batch_id"?: string | null,"cancel_requested_at"?: string | null,"completed_images"?: number,"cost_usd"?: number,"created_at"?: string,"error_code"?: string | null,"error_message"?: string | null,"failed_images"?: number,"finished_at"?: string | null,"id"?: string,"idempotency_key"?: string | null,"message"?: string | null,"model"?: string | null,"output_format"?: string | null,"partial_previews"?: number,"priority"?: number,"progress"?: number,"prompt"?: string,"quality"?: string | null,"retry_requested_at"?: string | null,"run_at"?: string,"slide_prompts"?: (string)[],"source_paths"?: (string)[],"stage"?: string,"started_at"?: string | null,"status"?: string,"style"?: NonNullable<Json>,"template_id"?: string | null,"template_version"?: number | null,"title"?: string | null,"total_images"?: number,"updated_at"?: string,"usage"?: Json | null,"user_id"?: string,"variables"?: NonNullable<Json>,"variants"?: number
                   }
                   Relationships: [
                     {
@@ -47,14 +47,14 @@ isOneToOne: false
                   ]
                 },"image_generation_templates": {
                   Row: {
-                    "aspect_ratios": (string)[],"created_at": string,"description": string | null,"id": string,"is_favorite": boolean,"last_used_at": string | null,"name": string,"prompt": string | null,"slide_prompts": (string)[],"source_paths": (string)[],"style": NonNullable<Json>,"tags": (string)[],"updated_at": string,"use_count": number,"user_id": string,"variants": number
+                    "aspect_ratios": (string)[],"created_at": string,"description": string | null,"id": string,"is_favorite": boolean,"last_used_at": string | null,"name": string,"prompt": string | null,"slide_prompts": (string)[],"source_paths": (string)[],"style": NonNullable<Json>,"tags": (string)[],"updated_at": string,"use_count": number,"user_id": string,"variables": NonNullable<Json>,"variants": number,"version": number,"search_text": string | null
                   }
-                  ComputedFields: never
+                  ComputedFields: "search_text"
                   Insert: {
-                    "aspect_ratios"?: (string)[],"created_at"?: string,"description"?: string | null,"id"?: string,"is_favorite"?: boolean,"last_used_at"?: string | null,"name": string,"prompt"?: string | null,"slide_prompts"?: (string)[],"source_paths": (string)[],"style"?: NonNullable<Json>,"tags"?: (string)[],"updated_at"?: string,"use_count"?: number,"user_id"?: string,"variants"?: number
+                    "aspect_ratios"?: (string)[],"created_at"?: string,"description"?: string | null,"id"?: string,"is_favorite"?: boolean,"last_used_at"?: string | null,"name": string,"prompt"?: string | null,"slide_prompts"?: (string)[],"source_paths": (string)[],"style"?: NonNullable<Json>,"tags"?: (string)[],"updated_at"?: string,"use_count"?: number,"user_id"?: string,"variables"?: NonNullable<Json>,"variants"?: number,"version"?: number
                   }
                   Update: {
-                    "aspect_ratios"?: (string)[],"created_at"?: string,"description"?: string | null,"id"?: string,"is_favorite"?: boolean,"last_used_at"?: string | null,"name"?: string,"prompt"?: string | null,"slide_prompts"?: (string)[],"source_paths"?: (string)[],"style"?: NonNullable<Json>,"tags"?: (string)[],"updated_at"?: string,"use_count"?: number,"user_id"?: string,"variants"?: number
+                    "aspect_ratios"?: (string)[],"created_at"?: string,"description"?: string | null,"id"?: string,"is_favorite"?: boolean,"last_used_at"?: string | null,"name"?: string,"prompt"?: string | null,"slide_prompts"?: (string)[],"source_paths"?: (string)[],"style"?: NonNullable<Json>,"tags"?: (string)[],"updated_at"?: string,"use_count"?: number,"user_id"?: string,"variables"?: NonNullable<Json>,"variants"?: number,"version"?: number
                   }
                   Relationships: [
                     
@@ -79,7 +79,9 @@ isOneToOne: false
                 }
           }
           Functions: {
-            [_ in never]: never
+            "search_text":
+{ Args: { "template": Omit<Database["public"]['Tables']["image_generation_templates"]['Row'], Database["public"]['Tables']["image_generation_templates"]['ComputedFields']> }; Returns: string
+                           }
           }
           Enums: {
             [_ in never]: never

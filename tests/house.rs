@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// A module and what it may import of ours. `*` stands for everything.
-const TABLE: [(&str, &[&str]); 16] = [
+const TABLE: [(&str, &[&str]); 18] = [
     ("job", &[]),
     ("listener", &["job"]),
     ("queue", &["job"]),
@@ -13,9 +13,11 @@ const TABLE: [(&str, &[&str]); 16] = [
     ("provider", &["job"]),
     ("image", &["job"]),
     ("failure", &["job", "listener", "queue", "storage", "provider", "image"]),
-    ("pipeline", &["job", "queue", "storage", "provider", "image", "failure"]),
-    ("worker", &["job", "listener", "queue", "storage", "provider", "image", "failure", "pipeline"]),
-    ("config", &["queue", "storage", "provider"]),
+    ("pipeline", &["job", "queue", "storage", "provider", "image", "failure", "telemetry"]),
+    ("worker", &["job", "listener", "queue", "storage", "provider", "image", "failure", "pipeline", "telemetry"]),
+    ("client", &["job"]),
+    ("http", &["job", "failure", "client", "telemetry"]),
+    ("config", &["queue", "storage", "provider", "client", "http"]),
     ("telemetry", &[]),
     ("migrations", &[]),
     ("fuzzing", &["provider", "image", "storage"]),

@@ -12,14 +12,18 @@ mod schema {
 
     mod advisors;
     mod bad_input;
+    mod dashboard;
     mod histories;
     mod limits;
     mod push;
     mod rights;
+    mod search;
+    mod sources;
     mod statements;
     mod states;
     mod templates;
     mod types;
+    mod variables;
 }
 
 use schema::{actors, catalog, client, supabase_cli};

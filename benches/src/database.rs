@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use carousel::client::{Change, Subscription};
 use carousel::local::samples;
-use carousel::local::subscription::{Change, Subscription};
 use carousel::storage::Storage;
 use serde_json::json;
 

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use carousel::client::{Change, Subscription};
 use carousel::job::{Format, Size};
 use carousel::local::samples;
 use carousel::local::stack::Stack;
-use carousel::local::subscription::{Change, Subscription};
 use carousel::storage::Storage;
 use serde_json::json;
 use uuid::Uuid;
@@ -73,7 +73,7 @@ async fn browser(stack: &Stack, user: Uuid) -> anyhow::Result<Subscription> {
     let keys = stack.keys();
     let claims = json!({ "iss": keys.issuer, "aud": "authenticated", "role": "authenticated", "sub": user, "exp": 4_000_000_000_u64 });
     let jobs = Change { table: "image_generation_jobs".to_owned(), filter: None };
-    Subscription::open(stack.url(), stack.publishable_key(), &keys.sign(&claims)?, &[jobs]).await
+    Ok(Subscription::open(stack.url(), stack.publishable_key(), &keys.sign(&claims)?, &[jobs]).await?)
 }
 
 /// One job: milliseconds of the steps that are seen from outside, and of the whole.

@@ -1,9 +1,26 @@
 //! The command line: one file a command.
 
+mod acting;
+mod api;
+mod board;
+mod carousels;
+mod checks;
+mod completions;
 #[cfg(feature = "local")]
 mod dev;
+mod doctor;
+mod download;
+mod ending;
+mod follow;
+mod jobs;
 mod migrate;
-mod preflight;
+mod request;
+mod serve;
+mod submit;
+mod templates;
+mod terminal;
+mod upload;
+mod watch;
 mod worker;
 
 use std::process::ExitCode;
@@ -22,11 +39,18 @@ use crate::telemetry::{self, LogFormat};
 #[command(version, propagate_version = true, max_term_width = 110)]
 pub struct Cli {
     /// What to log: a level (error, warn, info, debug, trace) or directives such as carousel=debug,info
-    #[arg(long, global = true, env = "CAROUSEL_LOG", value_name = "FILTER", default_value = "info")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Logging",
+        env = "CAROUSEL_LOG",
+        value_name = "FILTER",
+        default_value = "info"
+    )]
     log: String,
 
     /// How log lines look
-    #[arg(long, global = true, env = "CAROUSEL_LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto)]
+    #[arg(long, global = true, help_heading = "Logging", env = "CAROUSEL_LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto)]
     log_format: LogFormat,
 
     #[command(subcommand)]
@@ -37,35 +61,60 @@ pub struct Cli {
 enum Command {
     #[cfg(feature = "local")]
     Dev(Box<dev::Dev>),
+    Serve(Box<serve::Serve>),
     Worker(Box<worker::WorkerCommand>),
+    Api(Box<api::Api>),
     Migrate(migrate::Migrate),
+    Doctor(Box<doctor::Doctor>),
+    Submit(Box<submit::Submit>),
+    Watch(Box<watch::Watch>),
+    Jobs(Box<jobs::Jobs>),
+    Templates(Box<templates::Templates>),
+    Carousels(Box<carousels::Carousels>),
+    Completions(completions::Completions),
 }
 
 impl Cli {
     /// Runs the command. What goes wrong is told on standard error.
     pub async fn run(self) -> ExitCode {
-        let quiet = match &self.command {
-            // A person looks at progress bars: log lines would tear them.
-            #[cfg(feature = "local")]
-            Command::Dev(_) if self.log == "info" => "warn",
+        let filter = match &self.command {
+            Command::Serve(_) | Command::Worker(_) | Command::Api(_) | Command::Migrate(_) => &self.log,
+            // A person looks at what the command itself says: log lines would tear it.
+            _ if self.log == "info" => "warn",
             _ => &self.log,
         };
-        let done = match telemetry::start(quiet, self.log_format) {
-            Ok(()) => match self.command {
-                #[cfg(feature = "local")]
-                Command::Dev(dev) => dev.run().await,
-                Command::Worker(worker) => worker.run().await,
-                Command::Migrate(migrate) => migrate.run().await,
-            },
+        let done = match telemetry::start(filter, self.log_format) {
+            Ok(()) => self.command.run().await,
             Err(error) => Err(error),
         };
-        match done {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("carousel: {error:#}");
-                ExitCode::FAILURE
+        done.unwrap_or_else(|error| {
+            if terminal::nobody_reads(&error) {
+                return ExitCode::SUCCESS;
             }
+            eprintln!("carousel: {}", terminal::lines(&format!("{error:#}")));
+            ending::code_of_error(&error)
+        })
+    }
+}
+
+impl Command {
+    async fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            #[cfg(feature = "local")]
+            Self::Dev(dev) => dev.run().await?,
+            Self::Serve(serve) => serve.run().await?,
+            Self::Worker(worker) => worker.run().await?,
+            Self::Api(api) => api.run().await?,
+            Self::Migrate(migrate) => migrate.run().await?,
+            Self::Doctor(doctor) => return doctor.run().await,
+            Self::Submit(submit) => return submit.run().await,
+            Self::Watch(watch) => return watch.run().await,
+            Self::Jobs(jobs) => jobs.run().await?,
+            Self::Templates(templates) => return templates.run().await,
+            Self::Carousels(carousels) => carousels.run().await?,
+            Self::Completions(completions) => completions.run()?,
         }
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use super::preflight;
+use super::checks;
 use crate::listener::Listener;
 use crate::pipeline::{self, Pipeline};
 use crate::provider::{PriceTable, Provider};
@@ -38,16 +38,21 @@ impl WorkerCommand {
 
     /// Checks everything that a job will need, then works until `shutdown`.
     pub(super) async fn work(&self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let worker = self.build()?;
-        preflight::check(&worker, &self.database, &self.provider).await?;
-        if let Some(rate) = self.worker.images_per_minute {
-            worker.worker.queue.set_rate(rate).await?;
-        }
-        worker.worker.run(shutdown).await;
+        self.prepare().await?.run(shutdown).await;
         Ok(())
     }
 
-    fn build(&self) -> anyhow::Result<Built> {
+    /// A worker that has everything that a job will need.
+    pub(super) async fn prepare(&self) -> anyhow::Result<worker::Worker> {
+        checks::at_start(self).await?;
+        let worker = self.build()?;
+        if let Some(rate) = self.worker.images_per_minute {
+            worker.queue.set_rate(rate).await?;
+        }
+        Ok(worker)
+    }
+
+    fn build(&self) -> anyhow::Result<worker::Worker> {
         let database = self.database.connect()?;
         let storage = Arc::new(Storage::new(self.supabase.storage()?)?);
         let provider = Arc::new(Provider::new(self.provider.settings()?)?);
@@ -55,7 +60,7 @@ impl WorkerCommand {
         let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         let pipeline = Pipeline::new(
             Arc::clone(&storage),
-            Arc::clone(&provider),
+            provider,
             pipeline::Settings {
                 model: self.provider.model.clone(),
                 models: self.provider.models(),
@@ -79,26 +84,12 @@ impl WorkerCommand {
         };
         let renewals = Queue::new(&queue::Settings { connections: 1, ..database.clone() })?;
         let queue = Queue::new(&database)?;
-        let worker = worker::Worker {
-            queue,
-            renewals,
-            listener,
-            storage: Arc::clone(&storage),
-            pipeline: Arc::new(pipeline),
-            settings,
-        };
-        Ok(Built { worker, storage, provider })
+        Ok(worker::Worker { queue, renewals, listener, storage, pipeline: Arc::new(pipeline), settings })
     }
 }
 
-/// A worker, and the hands that are checked before it starts.
-pub(super) struct Built {
-    pub(super) worker: worker::Worker,
-    pub(super) storage: Arc<Storage>,
-    pub(super) provider: Arc<Provider>,
-}
-
-fn prices(own: Option<&str>) -> anyhow::Result<PriceTable> {
+/// The price table, with the operator's own prices in it.
+pub(super) fn prices(own: Option<&str>) -> anyhow::Result<PriceTable> {
     let table = PriceTable::default();
     match own.filter(|text| !text.trim().is_empty()) {
         None => Ok(table),

@@ -36,14 +36,11 @@ pub struct Header {
 pub fn sniff(file: &mut (impl Read + Seek)) -> Result<Header, Error> {
     let mut head = Vec::new();
     file.by_ref().take(HEAD).read_to_end(&mut head).map_err(Error::Unreadable)?;
-    let (format, size) = if head.starts_with(b"\x89PNG\r\n\x1a\n") {
-        (Format::Png, png(&head)?)
-    } else if head.starts_with(b"\xff\xd8\xff") {
-        (Format::Jpeg, jpeg(file)?)
-    } else if head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP") {
-        (Format::Webp, webp(&head)?)
-    } else {
-        return Err(Error::NotAnImage { found: other(&head) });
+    let (format, size) = match Format::of(&head) {
+        Some(Format::Png) => (Format::Png, png(&head)?),
+        Some(Format::Jpeg) => (Format::Jpeg, jpeg(file)?),
+        Some(Format::Webp) => (Format::Webp, webp(&head)?),
+        None => return Err(Error::NotAnImage { found: other(&head) }),
     };
     if size.width == 0 || size.height == 0 {
         return Err(Error::damaged("its header states no size"));

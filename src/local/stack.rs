@@ -1,6 +1,6 @@
 //! The whole of a local Supabase: one database behind one gateway, with all that stands between them, and OpenAI's stand-in beside it.
 
-mod listener;
+pub(crate) mod listener;
 mod place;
 
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ impl Stack {
     pub async fn start(settings: &Settings, report: impl Fn(&str)) -> anyhow::Result<Self> {
         let place = Place::take(&settings.directory, settings.reset).await?;
         // A taken port is told before anything is installed or started.
-        let listener = listen(settings.port).await?;
+        let listener = listen(settings.port, "--port").await?;
         let runtime = install::ensure(&settings.home, &report).await?;
         report("Starting PostgreSQL");
         let options = Options { port: settings.database_port, throw_away: false };
@@ -76,7 +76,7 @@ impl Stack {
         let mut stack = Self::serve(&runtime, Arc::new(server), DATABASE, directory, keys, listener).await?;
         stack.place = Some(place);
         if let Some(openai) = &settings.openai {
-            stack.openai = Some(Served::start(listen(0).await?, openai::router(openai.clone()))?);
+            stack.openai = Some(Served::start(listen(0, "--port").await?, openai::router(openai.clone()))?);
         }
         Ok(stack)
     }
@@ -90,10 +90,10 @@ impl Stack {
         directory: &Path,
         openai: OpenAi,
     ) -> anyhow::Result<Self> {
-        let listener = listen(0).await?;
+        let listener = listen(0, "--port").await?;
         let keys = place::new_keys(&issuer(&listener)?)?;
         let mut stack = Self::serve(runtime, server, database, directory, keys, listener).await?;
-        stack.openai = Some(Served::start(listen(0).await?, openai::router(openai))?);
+        stack.openai = Some(Served::start(listen(0, "--port").await?, openai::router(openai))?);
         Ok(stack)
     }
 

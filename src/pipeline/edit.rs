@@ -14,6 +14,7 @@ use crate::image::{self, Checked};
 use crate::job::{Image, Job};
 use crate::provider::{self, Answer, Edit, Partial, Source, size_for};
 use crate::queue::{Begun, CallId, Fault, Lease, Recorded};
+use crate::telemetry::metrics;
 
 /// The provider takes no longer prompts.
 const MAX_PROMPT: usize = 32_000;
@@ -59,11 +60,16 @@ impl Pipeline {
                     continue;
                 }
             };
+            let counted = metrics::Call::new();
             let failure = match self.call(lease, image, call, &edit).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    counted.ended("ok");
+                    return Ok(());
+                }
                 Err(failure @ Failure::Queue(_)) => return Err(failure),
                 Err(failure) => failure,
             };
+            counted.ended(failure.code());
             drop(permit);
             failed += 1;
             let verdict = match failure {
@@ -79,6 +85,7 @@ impl Pipeline {
                 job = %lease.job.id, image = %image.id, code = failure.code(), error = %failure, failed, ?verdict,
                 "an image is tried again"
             );
+            metrics::image_tried_again(failure.code());
             match verdict {
                 Verdict::Again(pause) => {
                     if matches!(failure, Failure::Provider(provider::Error::RateLimited { .. })) {
@@ -182,6 +189,7 @@ impl Pipeline {
             request_id: request_id.as_deref(),
         };
         lease.record_image(image.id, call, &recorded).await?;
+        metrics::image_made(cost);
         tracing::info!(
             job = %lease.job.id, image = %image.id, bytes = length, ms = started.elapsed().as_millis(),
             request_id = request_id.as_deref(), "image recorded"
@@ -234,6 +242,7 @@ impl Pipeline {
         failure: &Failure,
     ) -> Result<(), Failure> {
         tracing::warn!(job = %lease.job.id, image = %image.id, code = failure.code(), error = %failure, "an image can't be made");
+        metrics::image_failed(failure.code());
         let message = failure.message();
         let fault = Fault { code: failure.code(), message: &message, request_id: failure.request_id() };
         Ok(lease.record_failure(image.id, call, &fault).await?)

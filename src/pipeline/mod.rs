@@ -74,6 +74,20 @@ pub enum Outcome {
     Lost,
 }
 
+impl Outcome {
+    /// The outcome in one word, for labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ended(Ending::Completed) => "completed",
+            Self::Ended(Ending::Partial) => "partial",
+            Self::Ended(Ending::Failed) => "failed",
+            Self::Ended(Ending::Cancelled) => "cancelled",
+            Self::Released => "released",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 impl Pipeline {
     /// A pipeline with these hands.
     pub fn new(storage: Arc<Storage>, provider: Arc<Provider>, settings: Settings) -> Self {

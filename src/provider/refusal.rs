@@ -55,8 +55,10 @@ impl Head {
         let id = text("x-request-id").or_else(|| text("apim-request-id"));
         Self {
             status,
-            // `to_str` lets only visible ASCII and spaces pass.
-            request_id: id.filter(|id| !id.is_empty()).map(|id| id.chars().take(128).collect()),
+            // It stands in log lines: `to_str` lets tabs and spaces pass.
+            request_id: id
+                .map(|id| id.chars().filter(char::is_ascii_graphic).take(128).collect::<String>())
+                .filter(|id| !id.is_empty()),
             should_retry: match text("x-should-retry") {
                 Some("true") => Some(true),
                 Some("false") => Some(false),

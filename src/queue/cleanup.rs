@@ -15,7 +15,7 @@ pub struct Debris {
 
 impl Queue {
     /// Takes up to `count` objects that are to go. What is not ended by [`Queue::end_cleanup`] comes again, later each time, by `pause`
-    /// times the tries.
+    /// times the tries. A source that a row names again, or that was uploaded anew, is forgotten instead.
     pub async fn take_cleanup(&self, count: usize, pause: Duration) -> Result<Vec<Debris>, Error> {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         let rows = self.once(include_str!("../../sql/take_cleanup.sql"), &[&count, &pause.as_secs_f64()]).await?;

@@ -49,6 +49,21 @@ pub struct WorkerReport<'a> {
     pub state: &'static str,
 }
 
+/// How much there is to do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// Jobs that wait, counted to a hundred thousand.
+    pub pending: u64,
+    /// Jobs that workers have.
+    pub processing: u64,
+    /// How long the oldest of the next thousand has been due.
+    pub oldest: Duration,
+    /// Connections of this pool that are in use.
+    pub used: usize,
+    /// Connections of this pool that are not.
+    pub idle: usize,
+}
+
 /// What a worker found to do when it looked round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ToDo {
@@ -95,6 +110,20 @@ impl Queue {
         rows.iter()
             .map(|row| Ok(Renewal { token: row.try_get("token")?, cancel_requested: row.try_get("cancel_requested")? }))
             .collect()
+    }
+
+    /// Looks at how much there is to do.
+    pub async fn measure_queue(&self) -> Result<Measured, Error> {
+        let status = self.pool.status();
+        let row = self.once(include_str!("../../sql/measure_queue.sql"), &[]).await?.pop().ok_or(Error::Lost)?;
+        let count = |name: &str| row.try_get::<_, i64>(name).map(|count| u64::try_from(count).unwrap_or(0));
+        Ok(Measured {
+            pending: count("pending")?,
+            processing: count("processing")?,
+            oldest: Duration::from_secs_f64(row.try_get::<_, f64>("oldest_seconds")?.clamp(0.0, 1e9)),
+            used: status.size.saturating_sub(status.available),
+            idle: status.available,
+        })
     }
 
     /// Says how many images a minute all workers together may ask for.

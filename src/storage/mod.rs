@@ -72,6 +72,26 @@ pub struct Entry {
     pub created_at: Option<String>,
 }
 
+/// What a bucket takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Bytes that a file may have; `None` for the project's own limit.
+    pub bytes: Option<u64>,
+    /// Media types, which may end in `/*`; `None` for all.
+    pub types: Option<Vec<String>>,
+}
+
+impl Taken {
+    /// Whether files of this media type are taken.
+    pub fn takes(&self, mime: &str) -> bool {
+        let fits = |allowed: &String| match allowed.strip_suffix('*') {
+            Some(family) => mime.starts_with(family),
+            None => mime == allowed,
+        };
+        self.types.as_ref().is_none_or(|types| types.iter().any(fits))
+    }
+}
+
 /// One bucket of a project's Storage.
 pub struct Storage {
     /// The crate's client; its `client` carries key and limits in every request.
@@ -103,18 +123,22 @@ impl Storage {
         })
     }
 
-    /// Makes sure that Storage answers, accepts the key, and has the bucket, and that the bucket is private.
-    pub async fn check(&self) -> Result<(), Error> {
+    /// Makes sure that Storage answers, accepts the key, and has the bucket, and that the bucket is private. Says what the bucket takes.
+    pub async fn check(&self) -> Result<Taken, Error> {
         let bucket = self.inner.get_bucket(&self.settings.bucket).await;
-        let public = match bucket.map_err(|error| self.failed(error)) {
-            Ok(bucket) => bucket.public,
+        let (public, taken) = match bucket.map_err(|error| self.failed(error)) {
+            Ok(bucket) => {
+                let bytes = bucket.file_size_limit.and_then(|bytes| u64::try_from(bytes).ok());
+                (bucket.public, Taken { bytes, types: bucket.allowed_mime_types })
+            }
             // A bucket that was made in SQL has no owner, which the crate doesn't expect.
             Err(Error::NotUnderstood { body: Some(body), .. }) if body["id"].is_string() => {
-                body["public"] == json!(true)
+                let types = serde_json::from_value(body["allowed_mime_types"].clone()).unwrap_or_default();
+                (body["public"] == json!(true), Taken { bytes: body["file_size_limit"].as_u64(), types })
             }
             Err(error) => return Err(error),
         };
-        if public { Err(Error::PublicBucket { bucket: self.settings.bucket.clone() }) } else { Ok(()) }
+        if public { Err(Error::PublicBucket { bucket: self.settings.bucket.clone() }) } else { Ok(taken) }
     }
 
     /// Lists a folder by name, at most `limit` entries from the `offset`th on. An empty folder and one that is not there look the same.

@@ -20,6 +20,7 @@ use crate::listener::{Listener, Signal};
 use crate::pipeline::{Outcome, Pipeline, StopHandle, Wish, stop};
 use crate::queue::{MOST_CLAIMED, Queue, ToDo, WorkerReport};
 use crate::storage::Storage;
+use crate::telemetry::metrics;
 use renewal::Held;
 
 /// What giving jobs back may take, when the database is away.
@@ -144,6 +145,7 @@ impl Shift {
     /// Claims for the free slots and starts what it got. Says whether there may be more.
     async fn claim(&mut self) -> bool {
         let slots = self.free().min(MOST_CLAIMED);
+        let started = Instant::now();
         let leases = match self.worker.queue.claim_jobs(self.id, slots, self.worker.settings.lease).await {
             Ok(leases) => leases,
             Err(error) => {
@@ -161,6 +163,7 @@ impl Shift {
             let pipeline = Arc::clone(&self.worker.pipeline);
             self.tasks.spawn(async move { (token, pipeline.run(lease, stop).await) });
         }
+        metrics::claimed(started.elapsed(), self.running.len());
         more
     }
 
@@ -176,6 +179,7 @@ impl Shift {
                 self.held.remove(token);
                 if let Some(Running { job, .. }) = self.running.remove(&token) {
                     tracing::info!(%job, ?outcome, "job left");
+                    metrics::job_left(outcome.as_str(), self.running.len());
                 }
             }
             Err(error) => {
@@ -214,7 +218,10 @@ impl Shift {
     async fn rescue(&self) {
         match self.worker.queue.rescue_jobs(self.worker.settings.job_attempts, &self.held.tokens()).await {
             Ok(0) => {}
-            Ok(jobs) => tracing::warn!(jobs, "took back jobs whose workers were lost"),
+            Ok(jobs) => {
+                tracing::warn!(jobs, "took back jobs whose workers were lost");
+                metrics::jobs_rescued(jobs);
+            }
             Err(error) => tracing::warn!(%error, "can't take back the jobs of lost workers"),
         }
     }

@@ -6,6 +6,7 @@ create table public.image_generation_jobs (
   id uuid primary key default gen_random_uuid(),
   user_id uuid not null default auth.uid() references auth.users (id) on delete cascade,
   template_id uuid references public.image_generation_templates (id) on delete set null,
+  template_version integer,
   batch_id uuid,
   title text,
   prompt text not null default nullif('', ''),
@@ -14,6 +15,7 @@ create table public.image_generation_jobs (
   aspect_ratios text[] not null default nullif('', '')::text[],
   variants integer not null default nullif(1, 1),
   style jsonb not null default nullif('', '')::jsonb,
+  variables jsonb not null default '{}',
   model text,
   quality text,
   output_format text,
@@ -62,6 +64,13 @@ create table public.image_generation_jobs (
   constraint style_is_shallow_with_ordinary_numbers check (
     not style @? '$.**{9 to last}' and not style @? '$.** ? (@.type() == "number" && (@ > 1e300 || @ < -1e300))'
   ),
+  constraint variables_are_few_and_small check (
+    jsonb_typeof(variables) = 'object'
+    and octet_length(variables::text) <= 16384
+    and jsonb_array_length(jsonb_path_query_array(variables, '$.*')) <= 50
+  ),
+  constraint variables_are_texts check (not variables @? 'strict $.* ? (@.type() != "string")'),
+  constraint variables_have_plain_names check (not variables @? '$.keyvalue() ? (!(@.key like_regex "^[a-z][a-z0-9_]{0,49}$"))'),
   -- PostgreSQL takes lists of lists for the same type.
   constraint lists_are_flat check (
     coalesce(array_ndims(source_paths), 1) = 1
@@ -119,14 +128,16 @@ comment on table public.image_generation_jobs is 'Requests for carousels. A clie
 comment on column public.image_generation_jobs.id is 'Primary key; a client may choose it.';
 comment on column public.image_generation_jobs.user_id is 'Owner; filled with the signed-in user.';
 comment on column public.image_generation_jobs.template_id is 'Template the job was made from, or the one that it made. What the job leaves out is taken from it.';
+comment on column public.image_generation_jobs.template_version is 'Version of the template that the job was made with.';
 comment on column public.image_generation_jobs.batch_id is 'Groups jobs that were sent together.';
 comment on column public.image_generation_jobs.title is 'What lists show, at most 200 characters.';
-comment on column public.image_generation_jobs.prompt is 'What to make of the sources, at most 32000 characters.';
+comment on column public.image_generation_jobs.prompt is 'What to make of the sources, at most 32000 characters. Its variables are filled in at insert.';
 comment on column public.image_generation_jobs.slide_prompts is 'One text a slide, added to the prompt; empty for a single slide.';
 comment on column public.image_generation_jobs.source_paths is 'Objects in the bucket generated-carousels, 1 to 16, all in the owner''s folder.';
 comment on column public.image_generation_jobs.aspect_ratios is 'Ratios to make: 1:1, 4:5, 9:16, 3:4, 16:9.';
 comment on column public.image_generation_jobs.variants is 'Number of variants of the whole carousel, 1 to 10.';
 comment on column public.image_generation_jobs.style is 'Style options as a JSON object; each entry is added to the prompt.';
+comment on column public.image_generation_jobs.variables is 'Values for {{name}} in prompt and slide_prompts, a JSON object of texts: at most 50 names like product_2, 16 kB in all, with the template''s defaults.';
 comment on column public.image_generation_jobs.model is 'Provider model; the worker''s default when null.';
 comment on column public.image_generation_jobs.quality is 'low, medium, high, xhigh, max or auto; the worker''s default when null.';
 comment on column public.image_generation_jobs.output_format is 'png, jpeg or webp; png when null.';
@@ -172,8 +183,8 @@ create policy "The worker writes every job" on public.image_generation_jobs
 revoke all on public.image_generation_jobs from public, anon, authenticated, service_role;
 grant select, delete on public.image_generation_jobs to authenticated;
 grant insert (
-  id, template_id, batch_id, title, prompt, slide_prompts, source_paths, aspect_ratios, variants, style, model, quality,
-  output_format, background, partial_previews, priority, run_at, idempotency_key
+  id, template_id, batch_id, title, prompt, slide_prompts, source_paths, aspect_ratios, variants, style, variables, model,
+  quality, output_format, background, partial_previews, priority, run_at, idempotency_key
 ) on public.image_generation_jobs to authenticated;
 grant update (title, cancel_requested_at, retry_requested_at) on public.image_generation_jobs to authenticated;
 grant select, insert, update, delete on public.image_generation_jobs to service_role;

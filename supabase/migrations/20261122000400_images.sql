@@ -114,6 +114,29 @@ comment on function carousel_private.sum_usage(jsonb[]) is 'Tokens of a job from
 revoke execute on function carousel_private.sum_usage(jsonb[]) from public;
 grant execute on function carousel_private.sum_usage(jsonb[]) to carousel_worker;
 
+create function carousel_private.count_images(
+  job uuid, out completed bigint, out failed bigint, out cost_usd numeric, out usage jsonb, out error_code text, out error_message text
+)
+language sql
+-- Volatile, so that it sees what was committed up to its call, not up to the beginning of the statement that calls it: an image may be
+-- recorded while that statement waits for the job's lease.
+volatile
+set search_path = ''
+as $$
+  select
+    count(*) filter (where status = 'completed'),
+    count(*) filter (where status = 'failed'),
+    coalesce(sum(cost_usd) filter (where status = 'completed'), 0),
+    carousel_private.sum_usage(array_agg(usage)),
+    (array_agg(error_code order by variant, slide) filter (where status = 'failed'))[1],
+    (array_agg(error_message order by variant, slide) filter (where status = 'failed'))[1]
+  from public.generated_carousel_images where job_id = job
+$$;
+comment on function carousel_private.count_images(uuid)
+  is 'What the images of a job amount to: counts, cost and tokens, and the first failure. Call it once the job''s lease is locked.';
+revoke execute on function carousel_private.count_images(uuid) from public;
+grant execute on function carousel_private.count_images(uuid) to carousel_worker;
+
 -- A view's computed columns count as nullable in generated types, unless their type says otherwise.
 create domain carousel_private.count as integer not null;
 create domain carousel_private.flag as boolean not null;

@@ -107,11 +107,12 @@ create table carousel_private.storage_cleanup (
   created_at timestamptz not null default now()
 );
 create index storage_cleanup_by_due_time on carousel_private.storage_cleanup (due_at);
+create index storage_cleanup_by_path on carousel_private.storage_cleanup (path);
 comment on table carousel_private.storage_cleanup is 'Objects of the bucket whose rows are gone. The worker deletes them through the Storage API.';
 comment on column carousel_private.storage_cleanup.id is 'Primary key.';
 comment on column carousel_private.storage_cleanup.path is 'Object in the bucket generated-carousels.';
 comment on column carousel_private.storage_cleanup.reason is 'Why it is to go.';
-comment on column carousel_private.storage_cleanup.attempts is 'How often its removal was tried.';
+comment on column carousel_private.storage_cleanup.attempts is 'How often its removal was begun.';
 comment on column carousel_private.storage_cleanup.due_at is 'Not before this time.';
 comment on column carousel_private.storage_cleanup.created_at is 'When its row went.';
 

@@ -1,5 +1,49 @@
 -- What happens by itself when a job row comes, changes or goes.
 
+create function carousel_private.use_template_of_sources(
+  job public.image_generation_jobs, raw public.image_generation_jobs
+) returns public.image_generation_templates
+language plpgsql
+set search_path = ''
+as $$
+declare
+  blanks constant text := e' \t\r\n';
+  template public.image_generation_templates;
+begin
+  select * into template from public.image_generation_templates
+    where user_id = job.user_id
+      and hash_array_extended(source_paths, 0) = hash_array_extended(job.source_paths, 0)
+      and source_paths = job.source_paths
+    order by created_at, id limit 1
+    for no key update;
+  if found then
+    update public.image_generation_templates set use_count = use_count + 1, last_used_at = now() where id = template.id;
+    return template;
+  end if;
+  begin
+    insert into public.image_generation_templates (
+      user_id, name, source_paths, prompt, slide_prompts, aspect_ratios, variants, style, variables, use_count, last_used_at
+    ) values (
+      job.user_id,
+      left(coalesce(
+        nullif(btrim(job.title, blanks), ''), nullif(btrim(left(btrim(job.prompt, blanks), 60), blanks), ''),
+        'Carousel of ' || to_char(now(), 'FMDD Mon YYYY')
+      ), 200),
+      raw.source_paths, raw.prompt, raw.slide_prompts, raw.aspect_ratios, raw.variants, raw.style, raw.variables, 1, now()
+    ) returning * into template;
+  exception
+    when check_violation then
+      -- The job breaks the same rule, and its own constraint names the table that the client wrote to; or the words fit only once
+      -- their variables are filled in.
+      return null;
+  end;
+  return template;
+end
+$$;
+comment on function carousel_private.use_template_of_sources(public.image_generation_jobs, public.image_generation_jobs)
+  is 'Finds or makes the template of a job''s sources, made of the words as the client sent them: raw. Null when none can be made.';
+revoke execute on function carousel_private.use_template_of_sources(public.image_generation_jobs, public.image_generation_jobs) from public;
+
 create function carousel_private.prepare_job() returns trigger
 language plpgsql
 security definer
@@ -7,6 +51,7 @@ set search_path = ''
 as $$
 declare
   template public.image_generation_templates;
+  raw public.image_generation_jobs;
 begin
   if new.user_id is null then
     raise exception 'the job has no user'
@@ -26,28 +71,25 @@ begin
   new.aspect_ratios := coalesce(new.aspect_ratios, template.aspect_ratios, '{1:1}');
   new.variants := coalesce(new.variants, template.variants, 1);
   new.style := coalesce(new.style, template.style, '{}');
+  new.variables := coalesce(template.variables, '{}') || coalesce(new.variables, '{}');
   new.partial_previews := coalesce(new.partial_previews, 0);
   new.priority := coalesce(new.priority, 0);
   new.run_at := coalesce(new.run_at, now());
+  raw := new;
+  new.prompt := carousel_private.fill_in(new.prompt, new.variables);
+  -- Other shapes, and too many, are refused as they came.
+  if array_ndims(new.slide_prompts) = 1 and cardinality(new.slide_prompts) <= 100 then
+    new.slide_prompts := array(
+      select carousel_private.fill_in(words, new.variables)
+      from unnest(new.slide_prompts) with ordinality as slide (words, place) order by place
+    );
+  end if;
 
   perform carousel_private.require_makeable(new);
   new.total_images := new.variants * greatest(1, cardinality(new.slide_prompts)) * cardinality(new.aspect_ratios);
   perform carousel_private.require_own_paths(new.user_id, new.source_paths);
   perform carousel_private.require_slide_prompts(new.slide_prompts);
-  return new;
-end
-$$;
-comment on function carousel_private.prepare_job() is 'Fills what the client left out, from the template or by default, and refuses what is not the client''s.';
-revoke execute on function carousel_private.prepare_job() from public;
 
-create function carousel_private.admit_job() returns trigger
-language plpgsql
-security definer
-set search_path = ''
-as $$
-declare
-  blanks constant text := e' \t\r\n';
-begin
   -- One user's inserts take their turn, so that two at once don't make the same template twice.
   perform pg_advisory_xact_lock(hashtextextended('carousel user ' || new.user_id::text, 0));
   -- A repeated request is about to end at its unique key: it is not another use of its template, nor counted against a limit.
@@ -57,40 +99,18 @@ begin
     return new;
   end if;
   perform carousel_private.require_within_limits(new.id, new.user_id, new.total_images);
-
   if new.template_id is null then
-    select id into new.template_id from public.image_generation_templates
-      where user_id = new.user_id
-        and hash_array_extended(source_paths, 0) = hash_array_extended(new.source_paths, 0)
-        and source_paths = new.source_paths
-      order by created_at, id limit 1
-      for no key update;
-  end if;
-  if new.template_id is not null then
-    update public.image_generation_templates set use_count = use_count + 1, last_used_at = now() where id = new.template_id;
+    template := carousel_private.use_template_of_sources(new, raw);
   else
-    begin
-      insert into public.image_generation_templates (
-        user_id, name, source_paths, prompt, slide_prompts, aspect_ratios, variants, style, use_count, last_used_at
-      ) values (
-        new.user_id,
-        left(coalesce(
-          nullif(btrim(new.title, blanks), ''), nullif(btrim(left(btrim(new.prompt, blanks), 60), blanks), ''),
-          'Carousel of ' || to_char(now(), 'FMDD Mon YYYY')
-        ), 200),
-        new.source_paths, new.prompt, new.slide_prompts, new.aspect_ratios, new.variants, new.style, 1, now()
-      ) returning id into new.template_id;
-    exception
-      when check_violation then
-        -- The job breaks the same rule: its own constraint names the table that the client wrote to.
-        null;
-    end;
+    update public.image_generation_templates set use_count = use_count + 1, last_used_at = now() where id = template.id;
   end if;
+  new.template_id := template.id;
+  new.template_version := template.version;
   return new;
 end
 $$;
-comment on function carousel_private.admit_job() is 'Holds the owner''s limits and finds or makes the template of the job''s sources.';
-revoke execute on function carousel_private.admit_job() from public;
+comment on function carousel_private.prepare_job() is 'Fills what the client left out, from the template or by default, and its variables; refuses what is not the client''s or beyond its limits.';
+revoke execute on function carousel_private.prepare_job() from public;
 
 create function carousel_private.change_job() returns trigger
 language plpgsql
@@ -129,10 +149,8 @@ begin
   if new.cancel_requested_at is distinct from old.cancel_requested_at then
     if old.status = 'pending' and new.cancel_requested_at is not null then
       -- A job that was interrupted has made some of its images, or all of them.
-      select count(*) filter (where status = 'completed'), count(*) filter (where status = 'failed'),
-          coalesce(sum(cost_usd), 0), carousel_private.sum_usage(array_agg(usage))
-        into new.completed_images, new.failed_images, new.cost_usd, new.usage
-        from public.generated_carousel_images where job_id = new.id;
+      select completed, failed, cost_usd, usage into new.completed_images, new.failed_images, new.cost_usd, new.usage
+        from carousel_private.count_images(new.id);
       all_made := new.completed_images = new.total_images;
       new.cancel_requested_at := now();
       new.status := case when all_made then 'completed' else 'cancelled' end;
@@ -220,11 +238,8 @@ $$;
 comment on function carousel_private.announce_deleted_jobs() is 'Takes deleted jobs out of the queue, and tells the workers that a job they work on is gone.';
 revoke execute on function carousel_private.announce_deleted_jobs() from public;
 
--- Triggers of one kind fire in the order of their names.
-create trigger a_prepare_job before insert on public.image_generation_jobs
+create trigger prepare_job before insert on public.image_generation_jobs
   for each row execute function carousel_private.prepare_job();
-create trigger b_admit_job before insert on public.image_generation_jobs
-  for each row execute function carousel_private.admit_job();
 create trigger change_job before update on public.image_generation_jobs
   for each row execute function carousel_private.change_job();
 create trigger requeue_job after update on public.image_generation_jobs

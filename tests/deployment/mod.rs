@@ -28,6 +28,8 @@ pub struct Deployment {
     pub stack: Stack,
     pub openai: OpenAi,
     pub http: reqwest::Client,
+    /// How long a worker bears a provider that says nothing; a call may take ten times that.
+    pub silence: Duration,
     folder: TempDir,
 }
 
@@ -74,7 +76,7 @@ impl Deployment {
             Stack::on(&shared.runtime, Arc::clone(&shared.server), &project.database, folder.path(), openai.clone())
                 .await
                 .expect("the stack starts");
-        Self { project, stack, openai, http: reqwest::Client::new(), folder }
+        Self { project, stack, openai, http: reqwest::Client::new(), silence: Duration::from_secs(2), folder }
     }
 
     /// A folder that goes with the deployment.
@@ -133,8 +135,8 @@ impl Deployment {
             auth_header: "authorization".to_owned(),
             query: None,
             connect_timeout: Duration::from_secs(5),
-            silence_timeout: Duration::from_secs(2),
-            total_timeout: Duration::from_secs(20),
+            silence_timeout: self.silence,
+            total_timeout: 10 * self.silence,
             max_answer_bytes: 20 << 20,
             url_hosts: Vec::new(),
         })
@@ -259,7 +261,7 @@ impl Person<'_> {
 
     /// Waits until the job's row is as `wanted`, looking at each change of it that Realtime shows.
     pub async fn until(&self, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        use carousel::local::subscription::{Change, Subscription};
+        use carousel::client::{Change, Subscription};
         let stack = &self.deployment.stack;
         let change = Change { table: "image_generation_jobs".to_owned(), filter: Some(format!("id=eq.{id}")) };
         let mut changes = Subscription::open(stack.url(), stack.publishable_key(), &self.token, &[change])

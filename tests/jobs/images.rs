@@ -120,7 +120,7 @@ async fn partial_previews_are_shown_on_the_row_and_go_when_the_image_is_there() 
 
 /// Waits for a preview on the job's image row.
 async fn shown_preview(person: &crate::deployment::Person<'_>, job: &str) -> String {
-    use carousel::local::subscription::{Change, Subscription};
+    use carousel::client::{Change, Subscription};
     let stack = &person.deployment.stack;
     let change = Change { table: "generated_carousel_images".to_owned(), filter: Some(format!("job_id=eq.{job}")) };
     let mut changes = Subscription::open(stack.url(), stack.publishable_key(), &person.token, &[change]).await.unwrap();

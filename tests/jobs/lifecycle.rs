@@ -25,6 +25,26 @@ async fn a_template_fills_what_a_job_leaves_out() {
 }
 
 #[tokio::test]
+async fn the_sources_of_a_deleted_template_leave_the_bucket_unless_a_job_names_them() {
+    let deployment = Deployment::new().await;
+    let person = deployment.person().await;
+    let (named, unnamed) = (person.photo().await, person.photo().await);
+    person.submit(&json!({ "prompt": "a cup", "source_paths": [named] })).await;
+    let template = json!({ "name": "both", "source_paths": [named, unnamed] });
+    assert_eq!(person.rest("POST", "image_generation_templates", Some(&template)).await.0, 201);
+    assert_eq!(person.rest("DELETE", "image_generation_templates?name=not.is.null", None).await.0, 200);
+    let admin = deployment.project.admin().await;
+    admin.batch_execute("update carousel_private.storage_cleanup set due_at = now()").await.unwrap();
+    let _worker = deployment.worker();
+    let waiting = "select count(*) from carousel_private.storage_cleanup";
+    while admin.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let left = "select array_agg(name) from storage.objects where name like '%/sources/%'";
+    assert_eq!(admin.query_one(left, &[]).await.unwrap().get::<_, Vec<String>>(0), [named]);
+}
+
+#[tokio::test]
 async fn a_running_job_is_cancelled_and_keeps_what_is_finished() {
     let deployment = Deployment::new().await;
     let (mut pipeline, worker) = deployment.settings();

@@ -1,6 +1,6 @@
 //! Table changes: what a subscriber gets, and what it never gets. That nothing came is shown by a later row that does come.
 
-use carousel::local::subscription::{Change, Kind, Subscription};
+use carousel::client::{Change, Kind, Subscription};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 

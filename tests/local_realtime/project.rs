@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use carousel::client::{Change, Error, Event, Subscription};
 use carousel::local::caller::Keys;
 use carousel::local::postgres::{ADMIN, Server};
 use carousel::local::realtime::{Realtime, router};
-use carousel::local::subscription::{Change, Event, Subscription};
 use carousel::local::{bootstrap, database, install};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -95,11 +95,11 @@ impl Project {
     }
 
     /// Listens to `notes` as `user`.
-    pub async fn subscribe(&self, user: &str, filter: Option<&str>) -> anyhow::Result<Subscription> {
+    pub async fn subscribe(&self, user: &str, filter: Option<&str>) -> Result<Subscription, Error> {
         self.subscribe_to("notes", user, filter).await
     }
 
-    pub async fn subscribe_to(&self, table: &str, user: &str, filter: Option<&str>) -> anyhow::Result<Subscription> {
+    pub async fn subscribe_to(&self, table: &str, user: &str, filter: Option<&str>) -> Result<Subscription, Error> {
         let change = Change { table: table.to_owned(), filter: filter.map(str::to_owned) };
         Subscription::open(&self.url, PUBLISHABLE, &self.token(user), &[change]).await
     }

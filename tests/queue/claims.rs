@@ -51,6 +51,26 @@ async fn claims_go_round_the_users_and_a_users_priority_orders_only_their_own() 
 }
 
 #[tokio::test]
+async fn ten_thousand_jobs_of_one_user_do_not_delay_anothers_first() {
+    let project = Project::new().await;
+    let queue = queue(&project);
+    let (busy, other) = (project.user().await, project.user().await);
+    let many = format!(
+        "insert into public.image_generation_jobs (prompt, source_paths)
+         select 'a cup', array['{busy}/sources/a.png'] from generate_series(1, 500)"
+    );
+    let client = project.signed_in(busy).await;
+    for _ in 0..20 {
+        assert_eq!(client.execute(&many, &[]).await.unwrap(), 500);
+    }
+    let running = claim(&queue, 8).await;
+    assert!(running.iter().all(|lease| lease.job.user_id == busy));
+    let first = insert(&project, other, "").await;
+    let next = claim(&queue, 2).await;
+    assert!(next.iter().any(|lease| lease.job.id == first), "at most one goes before it of 9,992 that came earlier");
+}
+
+#[tokio::test]
 async fn two_workers_never_get_the_same_job() {
     let project = Project::new().await;
     let (one, two) = (queue(&project), queue(&project));

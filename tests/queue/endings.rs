@@ -1,10 +1,12 @@
 //! How jobs end, and what is made again.
 
+use std::pin::pin;
+
 use carousel::job::{Ending, Stage};
 use carousel::queue::Fault;
 
 use crate::project::Project;
-use crate::{LEASE, claim, insert, make, make_all, queue, text};
+use crate::{LEASE, begin, claim, insert, make, make_all, queue, record, text};
 
 #[tokio::test]
 async fn a_finished_job_has_counts_cost_and_usage() {
@@ -101,4 +103,43 @@ async fn a_retry_makes_only_what_is_not_completed() {
     make_all(&lease).await;
     assert_eq!(lease.finish_job(false, None).await.unwrap(), Ending::Completed);
     assert_eq!(text(&project, job, "(error_code is null and error_message is null)").await.as_deref(), Some("true"));
+}
+
+/// The statement that records an image, and the one that ends its job, at the same time: a cancelled job drops what it waits for, but
+/// what the database has begun it carries out.
+#[tokio::test]
+async fn an_image_that_is_recorded_while_its_job_ends_is_counted() {
+    let project = Project::new().await;
+    let (queue, user) = (queue(&project), project.user().await);
+    let job = insert(&project, user, "slide_prompts='{one,two}'").await;
+    let lease = claim(&queue, 1).await.pop().unwrap();
+    let image = lease.list_images().await.unwrap()[0].id;
+    let call = begin(&lease, image).await.unwrap();
+
+    // Who holds the call's row holds up the recording, which has its locks and has written the image.
+    let (watcher, mut admin) = (project.admin().await, project.admin().await);
+    let held_up = admin.transaction().await.unwrap();
+    held_up.execute("select from carousel_private.provider_calls for update", &[]).await.unwrap();
+    {
+        let mut recording = pin!(record(&lease, image, call));
+        tokio::select! {
+            _ = &mut recording => panic!("the recording is held up"),
+            () = until_waiting(&watcher, "Records image") => {}
+        }
+        // Here it is dropped.
+    }
+    let finishing = tokio::spawn(lease.finish_job(true, None));
+    until_waiting(&watcher, "Ends the job").await;
+    held_up.commit().await.unwrap();
+    assert_eq!(finishing.await.unwrap().unwrap(), Ending::Cancelled);
+    let row = text(&project, job, "(completed_images, cost_usd, usage is not null)").await.unwrap();
+    assert_eq!(row, "(1,0.053000,t)");
+}
+
+/// Returns when a statement that begins with this comment waits for a lock.
+async fn until_waiting(watcher: &tokio_postgres::Client, words: &str) {
+    let waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like $1";
+    while watcher.query(waiting, &[&format!("-- {words}%")]).await.unwrap().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
 }

@@ -60,6 +60,10 @@ async fn begin(lease: &Lease, image: Uuid) -> Result<CallId, Error> {
 
 async fn make(lease: &Lease, image: Uuid) -> Result<(), Error> {
     let call = begin(lease, image).await?;
+    record(lease, image, call).await
+}
+
+async fn record(lease: &Lease, image: Uuid, call: CallId) -> Result<(), Error> {
     let path = format!("{}/jobs/{}/{image}.png", lease.job.user_id, lease.job.id);
     let usage = serde_json::json!({ "total_tokens": 30, "output_tokens": 10, "input_tokens_details": { "text_tokens": 5, "image_tokens": 15 } });
     let made = Recorded {

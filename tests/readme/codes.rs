@@ -137,6 +137,36 @@ fn every_refusal_of_the_database_is_told_with_its_status() {
     assert!(missing.is_empty() && stale.is_empty(), "must stand in the table: {missing:?}; must not: {stale:?}");
 }
 
+#[test]
+fn every_code_of_the_http_api_is_told_with_its_status() {
+    let mut expected = BTreeSet::new();
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http")).expect("it is there") {
+        let text = std::fs::read_to_string(entry.expect("it can be listed").path()).expect("sources are text");
+        for problem in text.split("::new(").skip(1) {
+            let words: Vec<&str> = problem.split(',').map(str::trim).take(2).collect();
+            let [status, code] = words[..] else { continue };
+            let Some(status) = status.strip_prefix("StatusCode::") else { continue };
+            expected.insert((code.trim_matches('"').to_owned(), number(status).to_string()));
+        }
+    }
+    assert!(expected.len() > 15, "{expected:?}");
+    let rows = table(&readme(), "| Code of the API | HTTP | What is wrong |");
+    let told: BTreeSet<(String, String)> = rows.iter().map(|row| (name(&row[0]), row[1].clone())).collect();
+    assert_eq!(told.len(), rows.len(), "a code has one row");
+    let missing: Vec<_> = expected.difference(&told).collect();
+    let stale: Vec<_> = told.difference(&expected).collect();
+    assert!(missing.is_empty() && stale.is_empty(), "must stand in the table: {missing:?}; must not: {stale:?}");
+}
+
+/// The number of a status that sources write in words.
+fn number(name: &str) -> u16 {
+    let words = |status: &axum::http::StatusCode| {
+        status.canonical_reason().unwrap_or_default().to_uppercase().replace([' ', '-'], "_")
+    };
+    let all = (100..600).filter_map(|number| axum::http::StatusCode::from_u16(number).ok());
+    all.into_iter().find(|status| words(status) == name).unwrap_or_else(|| panic!("no status {name}")).as_u16()
+}
+
 /// The codes that triggers refuse with, each with the HTTP status that PostgREST makes of its SQLSTATE.
 fn refusals(migration: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();

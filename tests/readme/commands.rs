@@ -5,9 +5,9 @@ use std::process::Command;
 
 use carousel::cli::Cli;
 use carousel::local::install;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
-use crate::{blocks, file, readme};
+use crate::{blocks, file, readme, table};
 
 /// The commands of all `sh` blocks as words, without variables in front.
 fn commands() -> Vec<Vec<String>> {
@@ -55,10 +55,10 @@ fn every_command_is_one_that_exists() {
         match (program.as_str(), rest.as_slice()) {
             ("cargo", ["run", "--", options @ ..]) => parse(options),
             ("cargo", ["test"]) => {}
-            ("cargo", ["test", "--test", target]) => {
-                let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-                let found = root.join(format!("{target}.rs")).exists() || root.join(target).join("main.rs").exists();
-                assert!(found, "no tests/{target}");
+            ("cargo", ["test", "--test", target, name, "--", "--ignored", "--nocapture"]) => {
+                let test = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/{target}/{name}.rs"));
+                let text = std::fs::read_to_string(&test).unwrap_or_else(|error| panic!("{}: {error}", test.display()));
+                assert!(text.contains("#[ignore") && text.contains(&format!("fn {name}(")), "no ignored {name}");
             }
             ("carousel", options) => parse(options),
             // See the next test.
@@ -70,6 +70,19 @@ fn every_command_is_one_that_exists() {
     for program in ["cargo", "carousel", "supabase"] {
         assert!(programs.iter().any(|used| used == program), "no command begins with {program}");
     }
+}
+
+#[test]
+fn every_exit_code_of_the_help_is_told() {
+    let cli = Cli::command();
+    let help =
+        cli.find_subcommand("submit").and_then(|submit| submit.get_after_long_help()).expect("it tells its codes");
+    let help = help.to_string();
+    let codes = help.lines().skip_while(|line| *line != "Exit codes:").skip(1).take_while(|line| !line.is_empty());
+    let codes: Vec<&str> = codes.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(codes.len() > 6, "{help}");
+    let told: Vec<String> = table(&readme(), "| Exit code | Meaning |").into_iter().map(|row| row[0].clone()).collect();
+    assert_eq!(told, codes);
 }
 
 fn parse(options: &[&str]) {
@@ -89,8 +102,13 @@ async fn every_command_of_the_supabase_cli_is_one_that_it_knows() {
         let help = Command::new(&program).args(&subcommand).arg("--help").current_dir(folder.path()).output();
         let help = help.expect("the CLI starts");
         let text = String::from_utf8_lossy(&help.stdout).into_owned();
-        let usage = format!("supabase {}", subcommand.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(" "));
-        assert!(help.status.success() && text.contains(&format!("{usage} [flags]")), "{usage}: {text}");
+        let usage = |words: usize| {
+            format!("supabase {}", subcommand[..words].iter().map(|word| word.as_str()).collect::<Vec<_>>().join(" "))
+        };
+        let known = (1..=subcommand.len()).rev().find(|words| text.contains(&format!("{} [flags]", usage(*words))));
+        let words = known.filter(|_| help.status.success()).unwrap_or_else(|| panic!("{command:?}: {text}"));
+        assert!(words == subcommand.len() || text.contains("\nARGUMENTS\n"), "{command:?}: {text}");
+        let usage = usage(words);
         for option in command.iter().filter(|word| word.starts_with('-')) {
             let option = option.split('=').next().unwrap_or_default();
             let known =

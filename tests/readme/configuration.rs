@@ -16,12 +16,17 @@ pub fn arguments() -> Vec<Arg> {
     let own = ["help", "version"];
     [&cli]
         .into_iter()
-        .chain(cli.get_subcommands().filter(|command| command.get_name() != "help"))
+        .chain(subcommands(&cli).flat_map(|command| [command].into_iter().chain(subcommands(command))))
         .flat_map(Command::get_arguments)
         .filter(|argument| !own.contains(&argument.get_id().as_str()))
         .filter(|argument| seen.insert(argument.get_id().to_string()))
         .cloned()
         .collect()
+}
+
+/// The commands below one, without that which explains them.
+fn subcommands(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|command| command.get_name() != "help")
 }
 
 #[test]
@@ -53,19 +58,28 @@ fn every_option_without_a_variable_stands_at_its_command() {
     let rows = table(&readme(), "| Command | What it does | Its own options |");
     let mut cli = Cli::command();
     cli.build();
-    let commands: Vec<&Command> = cli.get_subcommands().filter(|command| command.get_name() != "help").collect();
+    let commands: Vec<&Command> = subcommands(&cli).collect();
     let told: Vec<String> = rows.iter().map(|row| name(&row[0])).collect();
     let expected: Vec<String> = commands.iter().map(|command| format!("carousel {}", command.get_name())).collect();
     assert_eq!(told, expected);
     for (row, command) in rows.iter().zip(commands) {
+        // A command with commands of its own names them, and the options of all of them.
+        let marks = crate::marked(&row[1], '`');
+        for below in subcommands(command) {
+            assert!(marks.iter().any(|mark| mark == below.get_name()), "{} names `{}`", row[0], below.get_name());
+        }
+        let arguments = || [command].into_iter().chain(subcommands(command)).flat_map(Command::get_arguments);
         let long = |argument: &Arg| argument.get_long().map(|long| format!("--{long}"));
         let told: BTreeSet<String> =
             crate::marked(&row[2], '`').into_iter().filter(|word| word.starts_with("--")).collect();
-        let all: BTreeSet<String> = command.get_arguments().filter_map(long).collect();
+        let all: BTreeSet<String> = arguments().filter_map(long).collect();
         assert!(told.is_subset(&all), "{} has no {:?}", row[0], told.difference(&all));
-        for argument in command.get_arguments().filter(|argument| argument.get_env().is_none()) {
-            let option = long(argument).expect("every option is long");
-            assert!(["--help", "--version"].contains(&option.as_str()) || told.contains(&option), "{option}");
+        for option in arguments().filter(|argument| argument.get_env().is_none()).filter_map(long) {
+            assert!(
+                ["--help", "--version"].contains(&option.as_str()) || told.contains(&option),
+                "{} {option}",
+                row[0]
+            );
         }
     }
 }
@@ -80,7 +94,9 @@ fn every_variable_of_ours_in_the_sources_is_told() {
     let silent: Vec<_> = names.iter().filter(|name| !page.contains(&format!("`{name}`"))).collect();
     assert!(silent.is_empty(), "not in the README: {silent:?}");
     // And no other way round: what the page names is read somewhere.
-    let stale: Vec<_> = variables(&page).into_iter().filter(|name| !names.contains(name)).collect();
+    let mut read = names.clone();
+    collect(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults")), &mut read);
+    let stale: Vec<_> = variables(&page).into_iter().filter(|name| !read.contains(name)).collect();
     assert!(stale.is_empty(), "in the README, but read nowhere: {stale:?}");
     let checks = variables(&file(".ci/run"));
     assert!(checks.is_subset(&names), "{checks:?}");
@@ -92,7 +108,9 @@ fn collect(folder: &Path, names: &mut BTreeSet<String>) {
         if path.is_dir() {
             collect(&path, names);
         } else {
-            names.extend(variables(&std::fs::read_to_string(&path).expect("sources are text")));
+            // Pictures stand among the sources as well.
+            let text = std::fs::read(&path).expect("it can be read");
+            names.extend(variables(&String::from_utf8_lossy(&text)));
         }
     }
 }
@@ -102,4 +120,20 @@ fn variables(text: &str) -> BTreeSet<String> {
         .filter(|word| word.starts_with("CAROUSEL_") && word.len() > "CAROUSEL_".len())
         .map(str::to_owned)
         .collect()
+}
+
+/// Every number that the program counts, with its labels.
+#[test]
+fn every_number_of_the_metrics_is_told() {
+    let text = file("src/telemetry/metrics.rs");
+    let described: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("describe_")?.split('"').nth(1).map(str::to_owned))
+        .collect();
+    let counted: BTreeSet<String> =
+        text.split('"').filter(|word| word.starts_with("carousel_")).map(str::to_owned).collect();
+    assert_eq!(described, counted, "every number that is counted is described");
+    let told: BTreeSet<String> =
+        table(&readme(), "| Number | Labels | What it is |").iter().map(|row| name(&row[0])).collect();
+    assert_eq!(told, described);
 }

@@ -42,7 +42,7 @@ fn anchor(heading: &str) -> String {
 
 #[test]
 fn every_file_that_is_named_exists() {
-    let folders = ["src/", "sql/", "supabase/", "tests/", ".ci/"];
+    let folders = ["src/", "sql/", "supabase/", "edge-config/", "tests/", ".ci/"];
     let mut files = 0;
     for named in marked(&prose(), '`') {
         if folders.iter().any(|folder| named.starts_with(folder)) {

@@ -74,11 +74,12 @@ fn only_what_may_be_missing_is_nullable() {
             "retry_requested_at",
             "started_at",
             "template_id",
+            "template_version",
             "title",
             "usage"
         ]
     );
-    assert_eq!(nullable("image_generation_templates", "Row"), ["description", "last_used_at", "prompt"]);
+    assert_eq!(nullable("image_generation_templates", "Row"), ["description", "last_used_at", "prompt", "search_text"]);
     assert_eq!(
         nullable("generated_carousels", "Row"),
         ["cost_usd", "cover_path", "cover_thumbhash", "last_completed_at"]

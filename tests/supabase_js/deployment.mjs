@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { createRequire } from 'node:module';
-import { createInterface } from 'node:readline';
+import { deployment } from './talk.mjs';
+
+export { ask, deployment } from './talk.mjs';
 
 // The packages live outside the repository, where module resolution would not look for them.
 const require = createRequire(process.env.CAROUSEL_PACKAGES);
@@ -12,22 +14,6 @@ export const WebSocket = require('ws');
 
 export const BUCKET = 'generated-carousels';
 export const PASSWORD = 'correct horse';
-
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const read = async () => JSON.parse((await lines.next()).value);
-
-/** `url`, `publishableKey`, `secretKey`, `photos`. */
-export const deployment = await read();
-deployment.photos = deployment.photos.map(({ base64, ...photo }) => ({
-  ...photo,
-  bytes: Buffer.from(base64, 'base64'),
-}));
-
-/** Asks the test for what a browser can't do; see `answer` in script.rs. One question at a time. */
-export async function ask(what, details = {}) {
-  process.stdout.write(`${JSON.stringify({ ask: what, ...details })}\n`);
-  return read();
-}
 
 /** A client with nobody signed in. Options are supabase-js's own, a level deep. */
 export function connect(key = deployment.publishableKey, { auth, realtime, ...options } = {}) {

@@ -8,10 +8,16 @@ mod deployment;
 mod project;
 mod script;
 
+use carousel::local::install::Packages;
 use carousel::local::openai::{OpenAi, Settings};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::deployment::{Deployment, OPENAI_KEY};
+use crate::script::Script;
+
+const PACKAGE: &str = include_str!("package.json");
+const LOCK: &str = include_str!("package-lock.json");
 
 /// Long enough that a job of twelve images runs for more than a second.
 fn unhurried() -> OpenAi {
@@ -22,7 +28,7 @@ fn unhurried() -> OpenAi {
 async fn a_page_follows_its_job_from_insert_to_download() {
     let deployment = Deployment::with(unhurried()).await;
     let _worker = deployment.worker();
-    script::run(&deployment, "whole_job.mjs").await;
+    run(&deployment, "whole_job.mjs").await;
     let calls = deployment.openai.calls();
     assert_eq!(calls.len(), 12, "2 variants x 2 slides x 3 ratios, each paid once");
     let photos = script::photos();
@@ -42,54 +48,72 @@ async fn a_page_follows_its_job_from_insert_to_download() {
 async fn the_readmes_own_code_submits_watches_cancels_and_retries() {
     let deployment = Deployment::new().await;
     let _worker = deployment.worker();
-    script::run(&deployment, "readme.mjs").await;
+    run(&deployment, "readme.mjs").await;
 }
 
 #[tokio::test]
 async fn a_page_manages_its_jobs_images_and_templates() {
     let deployment = Deployment::new().await;
     let _worker = deployment.worker();
-    script::run(&deployment, "manage.mjs").await;
+    run(&deployment, "manage.mjs").await;
 }
 
 #[tokio::test]
 async fn rows_of_others_and_columns_of_the_worker_are_out_of_reach() {
     let deployment = Deployment::new().await;
     let _worker = deployment.worker();
-    script::run(&deployment, "denials_rows.mjs").await;
+    run(&deployment, "denials_rows.mjs").await;
 }
 
 #[tokio::test]
 async fn files_and_changes_of_others_are_out_of_reach() {
     let deployment = Deployment::new().await;
     let _worker = deployment.worker();
-    script::run(&deployment, "denials_files.mjs").await;
-    script::run(&deployment, "denials_changes.mjs").await;
+    run(&deployment, "denials_files.mjs").await;
+    run(&deployment, "denials_changes.mjs").await;
 }
 
 #[tokio::test]
 async fn bad_input_is_refused_with_the_fix_and_leaves_nothing() {
     let deployment = Deployment::new().await;
     let _worker = deployment.worker();
-    script::run(&deployment, "bad_input.mjs").await;
+    run(&deployment, "bad_input.mjs").await;
     assert!(deployment.openai.calls().is_empty(), "nothing was paid for");
 }
 
 #[tokio::test]
 async fn sessions_begin_are_renewed_and_end() {
-    script::run(&Deployment::new().await, "auth.mjs").await;
+    run(&Deployment::new().await, "auth.mjs").await;
 }
 
 #[tokio::test]
 async fn the_storage_client_finds_what_it_knows_from_supabase() {
-    script::run(&Deployment::new().await, "storage.mjs").await;
+    run(&Deployment::new().await, "storage.mjs").await;
 }
 
 #[tokio::test]
 async fn the_realtime_client_finds_what_it_knows_from_supabase() {
-    script::run(&Deployment::new().await, "realtime.mjs").await;
+    run(&Deployment::new().await, "realtime.mjs").await;
+}
+
+/// Runs a script of this folder.
+async fn run(deployment: &Deployment, name: &str) {
+    let packages =
+        Packages { name: "supabase-js", contents: "supabase-js for the tests", package: PACKAGE, lock: LOCK };
+    let path = format!("supabase_js/{name}");
+    script::run(deployment, &Script { path: &path, packages, facts: Value::Null }).await;
 }
 
 fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn the_packages_are_pinned_and_their_lock_file_names_no_host_to_download_from() {
+    assert!(!LOCK.contains("\"resolved\"") && !LOCK.contains("://"));
+    let package: Value = serde_json::from_str(PACKAGE).expect("it is JSON");
+    for (name, version) in package["dependencies"].as_object().expect("there are some") {
+        let exact = version.as_str().is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()));
+        assert!(exact, "{name} {version}");
+    }
 }

@@ -123,7 +123,7 @@ await claim('a deleted job takes its images along, and its DELETE tells no more 
   assert.deepEqual(await ok(images().select().eq('job_id', running)), []);
 });
 
-await claim('a template is named, marked, tagged, used again and counted', async () => {
+await claim('a template is named, marked, tagged, found, used again and counted', async () => {
   const made = await ok(templates().select().single());
   assert.equal(made.use_count, 2, 'both jobs had the same source');
   const told = await listen(client, { table: 'image_generation_templates', filter: `id=eq.${made.id}` });
@@ -140,6 +140,14 @@ await claim('a template is named, marked, tagged, used again and counted', async
   const favourites = await ok(templates().select('id').is('is_favorite', true).contains('tags', ['warm']));
   assert.deepEqual(favourites, [{ id: made.id }]);
 
+  for (const typed of ['warm CUP', 'my another']) {
+    let search = templates().select('id');
+    for (const word of typed.split(' ')) search = search.ilike('search_text', `%${word}%`);
+    assert.deepEqual(await ok(search), [{ id: made.id }], typed);
+  }
+  assert.deepEqual(await ok(templates().select('id').ilike('search_text', '%saucer%')), []);
+  assert.ok(!('search_text' in made), 'what is searched is not sent along');
+
   const job = await submit(ME, { template_id: made.id, run_at: LATER });
   assert.deepEqual([job.prompt, job.aspect_ratios, job.source_paths], ['another cup', ['4:5'], [source]]);
   const use = await told.until('its use is heard of', (all) => all.find(({ new: row }) => row.use_count === 3));
@@ -148,6 +156,28 @@ await claim('a template is named, marked, tagged, used again and counted', async
   await ok(templates().delete().eq('id', made.id));
   const kept = await ok(jobs().select('template_id, prompt').eq('id', job.id).single());
   assert.deepEqual(kept, { template_id: null, prompt: 'another cup' });
+});
+
+await claim('a template is duplicated by inserting it once more, under another name', async () => {
+  const words = { prompt: 'a {{thing}}', variables: { thing: 'cup' } };
+  const made = await ok(
+    templates()
+      .insert({ ...words, name: 'First', source_paths: [source], tags: ['one'] })
+      .select()
+      .single(),
+  );
+  const columns = 'description, source_paths, prompt, slide_prompts, aspect_ratios, variants, style, variables, tags';
+  const copy = await ok(templates().select(columns).eq('id', made.id).single());
+  const second = await ok(
+    templates()
+      .insert({ ...copy, name: `${made.name} (copy)` })
+      .select()
+      .single(),
+  );
+  assert.deepEqual({ ...second, ...copy }, second);
+  assert.notEqual(second.id, made.id);
+  assert.deepEqual([second.version, second.use_count], [1, 0]);
+  await ok(templates().delete().in('id', [made.id, second.id]));
 });
 
 await claim('a template is made by hand, and a job takes what it does not bring', async () => {

@@ -5,7 +5,7 @@ import { ask, deployment, ok, person } from './deployment.mjs';
 
 // The README's blocks, as they stand there; only the client is ours.
 const page = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
-const [frontend, requests] = [...page.matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => code);
+const [frontend, requests, template, search] = [...page.matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => code);
 const withoutClient = frontend.replace(/^import .*\n/m, '').replace(/^const supabase = .*\n/m, '').replaceAll('export ', '');
 assert.notEqual(frontend, withoutClient);
 const { client } = await person();
@@ -14,6 +14,9 @@ const [cancel, retry] = requests
   .trim()
   .split('\n')
   .map((line) => new Function('supabase', 'id', `return (async () => { ${line} })()`));
+
+const fromTemplate = new Function('supabase', 'path', `return (async () => { ${template} })()`);
+const searchFor = new Function('supabase', 'typed', `return (async () => { ${search}; return found })()`);
 
 const photo = new Blob([deployment.photos[1].bytes], { type: deployment.photos[1].mime });
 const read = (id) => ok(client.from('image_generation_jobs').select().eq('id', id).single());
@@ -80,6 +83,22 @@ await claim('a running job is cancelled and made after all', async () => {
   await retry(client, job.id);
   await seen(job.id, 'completed');
   assert.equal((await read(job.id)).completed_images, 4);
+});
+
+await claim('a template is used with a value for its variable', async () => {
+  const { source_paths } = await submit(photo, 'a fourth cup');
+  await fromTemplate(client, source_paths[0]);
+  const newest = client.from('image_generation_jobs').select().order('created_at', { ascending: false }).limit(1);
+  const job = await ok(newest.single());
+  assert.equal(job.prompt, 'A red cup on a wooden table');
+  await seen(job.id, 'completed');
+  const found = await searchFor(client, 'WOODEN table');
+  assert.deepEqual(
+    found.map(({ id }) => id),
+    [],
+    'a value is the template\'s default, not its words',
+  );
+  assert.deepEqual((await searchFor(client, 'product TABLE')).map(({ id }) => id), [job.template_id]);
 });
 
 await claim('a refusal is thrown with its code', async () => {

@@ -15,9 +15,6 @@ use tokio::process::Command;
 
 use crate::deployment::{Deployment, picture};
 
-const PACKAGE: &str = include_str!("package.json");
-const LOCK: &str = include_str!("package-lock.json");
-
 /// How long a script may take before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -39,13 +36,21 @@ pub fn photos() -> [Photo; 2] {
     ]
 }
 
-/// Runs a script of this folder to its end; anything but a report of kept claims fails the test with all that was said.
-pub async fn run(deployment: &Deployment, name: &str) {
-    let packages =
-        Packages { name: "supabase-js", contents: "supabase-js for the tests", package: PACKAGE, lock: LOCK };
+/// A script below `tests/`, and what it is given.
+pub struct Script<'a> {
+    pub path: &'a str,
+    /// What it may `require`.
+    pub packages: Packages<'a>,
+    /// Facts besides those of the deployment, as an object.
+    pub facts: Value,
+}
+
+/// Runs a script to its end; anything but a report of kept claims fails the test with all that was said.
+pub async fn run(deployment: &Deployment, script: &Script<'_>) {
+    let Script { path: name, packages, .. } = script;
     let modules = packages.ensure(&install::home(), |_| Ok(()), &|step| eprintln!("{step}")).await;
-    let modules = modules.expect("supabase-js can be installed");
-    let path = format!("{}/tests/supabase_js/{name}", env!("CARGO_MANIFEST_DIR"));
+    let modules = modules.unwrap_or_else(|error| panic!("{} can't be installed: {error:#}", packages.contents));
+    let path = format!("{}/tests/{name}", env!("CARGO_MANIFEST_DIR"));
     let spawned = Command::new("node")
         .arg(path)
         .env("CAROUSEL_PACKAGES", modules.join("package.json"))
@@ -69,7 +74,7 @@ pub async fn run(deployment: &Deployment, name: &str) {
     });
     let mut report = None;
     let talking = async {
-        let mut line = facts(deployment).to_string();
+        let mut line = facts(deployment, &script.facts).to_string();
         let mut lines = BufReader::new(output).lines();
         loop {
             // A script that has ended early reads nothing more; its exit tells.
@@ -101,18 +106,22 @@ pub async fn run(deployment: &Deployment, name: &str) {
 }
 
 /// What a script is told at its start.
-fn facts(deployment: &Deployment) -> Value {
+fn facts(deployment: &Deployment, more: &Value) -> Value {
     let stack = &deployment.stack;
     let photos = photos();
     let photos = photos
         .iter()
         .map(|photo| json!({ "name": photo.name, "mime": photo.mime, "base64": STANDARD.encode(&photo.bytes) }));
-    json!({
+    let mut facts = json!({
         "url": stack.url(),
         "publishableKey": stack.publishable_key(),
         "secretKey": stack.secret_key(),
         "photos": photos.collect::<Vec<_>>(),
-    })
+    });
+    for (name, fact) in more.as_object().into_iter().flatten() {
+        facts[name] = fact.clone();
+    }
+    facts
 }
 
 /// What a browser could not do or know.
@@ -139,14 +148,4 @@ async fn answer(deployment: &Deployment, question: &Value) -> Value {
         other => panic!("no script may ask for {other:?}"),
     }
     Value::Null
-}
-
-#[test]
-fn the_packages_are_pinned_and_their_lock_file_names_no_host_to_download_from() {
-    assert!(!LOCK.contains("\"resolved\"") && !LOCK.contains("://"));
-    let package: Value = serde_json::from_str(PACKAGE).expect("it is JSON");
-    for (name, version) in package["dependencies"].as_object().expect("there are some") {
-        let exact = version.as_str().is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()));
-        assert!(exact, "{name} {version}");
-    }
 }

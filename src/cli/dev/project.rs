@@ -8,6 +8,7 @@ use url::Url;
 use super::super::worker::WorkerCommand;
 use super::Dev;
 use crate::local::openai::{self, OpenAi};
+use crate::local::pages::Demo;
 use crate::local::stack::{self, Stack};
 use crate::local::{database, install};
 use crate::{migrations, queue};
@@ -96,14 +97,17 @@ impl Project {
         })
     }
 
-    /// Whether the project is this program's own, and may have a demo user with a known password.
-    pub(super) fn is_local(&self) -> bool {
-        self.stack.is_some()
+    /// The demo user that everybody knows, when the project is this program's own: a known password is for a project on this machine only.
+    pub(super) fn demo(&self) -> Option<Demo> {
+        self.stack.is_some().then_some(Demo { email: "demo@example.com", password: "carousel-demo" })
     }
 
-    /// Tells a person how to go on.
-    pub(super) fn explain(&self) {
-        println!("\nRunning. Point a frontend at it, or look inside:\n");
+    /// Tells a person how to go on. `app` is the origin of the pages.
+    pub(super) fn explain(&self, app: &str) {
+        println!("\nRunning. Look at it in a browser:\n");
+        let demo = self.demo().map(|demo| format!("   (demo user {}, password {})", demo.email, demo.password));
+        println!("  {app}/image-generator{}", demo.unwrap_or_default());
+        println!("\nOr point a frontend at it, or look inside:\n");
         println!("  SUPABASE_URL={}", self.url);
         println!("  SUPABASE_PUBLISHABLE_KEY={}", self.publishable_key);
         if let Some(stack) = &self.stack {

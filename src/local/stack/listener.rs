@@ -10,14 +10,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Takes a port; 0 lets the system choose.
-pub(super) async fn listen(port: u16) -> anyhow::Result<TcpListener> {
+/// Takes a port; 0 lets the system choose. `option` is the one by which a person chooses another.
+pub(crate) async fn listen(port: u16, option: &str) -> anyhow::Result<TcpListener> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            bail!("port {port} is taken: choose another with --port")
+            bail!("port {port} is taken: choose another with {option}")
         }
         listener => {
-            listener.with_context(|| format!("port {port} of 127.0.0.1 can't be used: choose another with --port"))
+            listener.with_context(|| format!("port {port} of 127.0.0.1 can't be used: choose another with {option}"))
         }
     }
 }
@@ -28,15 +28,15 @@ pub(super) fn url(listener: &TcpListener) -> anyhow::Result<String> {
 }
 
 /// A router that is being served.
-pub(super) struct Served {
+pub(crate) struct Served {
     /// Where, without a path.
-    pub(super) url: String,
+    pub(crate) url: String,
     task: JoinHandle<()>,
     stopping: DropGuard,
 }
 
 impl Served {
-    pub(super) fn start(listener: TcpListener, router: Router) -> anyhow::Result<Self> {
+    pub(crate) fn start(listener: TcpListener, router: Router) -> anyhow::Result<Self> {
         let url = url(&listener)?;
         // An answer goes out in several writes; none of them is to wait until the client has confirmed the one before (40 ms).
         let listener = listener.tap_io(|connection| {

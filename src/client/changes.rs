@@ -1,26 +1,30 @@
-//! A client of Supabase Realtime, here or hosted: changes of tables in `public`, as a browser would get them.
+//! Changes of tables in `public`, as Supabase Realtime, here or hosted, tells them to a browser.
 //!
 //! Weakness: it doesn't reconnect. When [`Subscription::next`] ends, rows may have changed unseen: read them again.
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval_at, timeout};
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use url::Url;
+
+use super::Error;
+use super::error::clean;
 
 /// Servers close a connection that is silent for a minute.
 const HEARTBEAT: Duration = Duration::from_secs(25);
 /// How long the server may take to say that it listens.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Changes that wait for a slow reader. One more ends the connection, and the rows are to be read again.
+const WAITING: usize = 1_024;
 const TOPIC: &str = "realtime:carousel";
 
 /// What to hear of: every insert, update and delete of one table.
@@ -62,7 +66,7 @@ pub struct Event {
 
 /// A connection that hears of changes. Dropping it closes it.
 pub struct Subscription {
-    events: UnboundedReceiver<Event>,
+    events: Receiver<Event>,
     task: JoinHandle<()>,
 }
 
@@ -74,15 +78,15 @@ impl Subscription {
     ///
     /// # Errors
     /// When the server can't be reached, or refuses the key, the token or one of the changes.
-    pub async fn open(url: &str, apikey: &str, access_token: &str, changes: &[Change]) -> anyhow::Result<Self> {
-        let mut endpoint = Url::parse(&format!("{}/realtime/v1/websocket", url.trim_end_matches('/')))
-            .with_context(|| format!("{url} is no URL of a Supabase project"))?;
+    pub async fn open(url: &str, apikey: &str, access_token: &str, changes: &[Change]) -> Result<Self, Error> {
+        let unusable = || Error::not_understood(format!("{url} is no URL of a Supabase project"));
+        let endpoint = format!("{}/realtime/v1/websocket", url.trim_end_matches('/'));
+        let mut endpoint = Url::parse(&endpoint).map_err(|_| unusable())?;
         let scheme = if endpoint.scheme() == "https" { "wss" } else { "ws" };
-        endpoint.set_scheme(scheme).map_err(|()| anyhow::anyhow!("{url} must begin with http:// or https://"))?;
+        endpoint.set_scheme(scheme).map_err(|()| unusable())?;
         endpoint.query_pairs_mut().append_pair("apikey", apikey).append_pair("vsn", "1.0.0");
-        let (websocket, _) = tokio_tungstenite::connect_async(endpoint.as_str())
-            .await
-            .with_context(|| format!("the Realtime server of {url} can't be reached"))?;
+        let connecting = timeout(PATIENCE, tokio_tungstenite::connect_async(endpoint.as_str())).await;
+        let (websocket, _) = connecting.map_err(|_| Error::silent())?.map_err(|error| lost(&error))?;
 
         let bindings = changes.iter().map(|Change { table, filter }| match filter {
             Some(filter) => json!({ "event": "*", "schema": "public", "table": table, "filter": filter }),
@@ -94,12 +98,10 @@ impl Subscription {
             "postgres_changes": bindings.collect::<Vec<_>>(),
         });
         let (writer, reader) = websocket.split();
-        let (sender, events) = mpsc::unbounded_channel();
+        let (sender, events) = mpsc::channel(WAITING);
         let mut connection = Connection { writer, reader, sender, unanswered: false };
         connection.send(TOPIC, "phx_join", "1", json!({ "config": config, "access_token": access_token })).await?;
-        timeout(PATIENCE, connection.subscribed())
-            .await
-            .with_context(|| format!("the Realtime server of {url} didn't begin to listen in {PATIENCE:?}"))??;
+        timeout(PATIENCE, connection.subscribed()).await.map_err(|_| Error::silent())??;
         Ok(Self { events, task: tokio::spawn(connection.run()) })
     }
 
@@ -118,7 +120,7 @@ impl Drop for Subscription {
 struct Connection {
     writer: SplitSink<Websocket, Message>,
     reader: SplitStream<Websocket>,
-    sender: UnboundedSender<Event>,
+    sender: Sender<Event>,
     /// Whether the last heartbeat had no answer yet.
     unanswered: bool,
 }
@@ -134,15 +136,15 @@ enum Heard {
 }
 
 impl Connection {
-    async fn send(&mut self, topic: &str, event: &str, reference: &str, payload: Value) -> anyhow::Result<()> {
+    async fn send(&mut self, topic: &str, event: &str, reference: &str, payload: Value) -> Result<(), Error> {
         let message = json!({
             "topic": topic, "event": event, "payload": payload, "ref": reference, "join_ref": "1"
         });
-        Ok(self.writer.send(Message::text(message.to_string())).await?)
+        self.writer.send(Message::text(message.to_string())).await.map_err(|error| lost(&error))
     }
 
     /// Waits until the server has both let us in and begun to listen.
-    async fn subscribed(&mut self) -> anyhow::Result<()> {
+    async fn subscribed(&mut self) -> Result<(), Error> {
         let (mut joined, mut listening) = (false, false);
         while !(joined && listening) {
             match self.hear().await? {
@@ -160,7 +162,7 @@ impl Connection {
             let turn = tokio::select! {
                 _ = heartbeat.tick() => {
                     if self.unanswered {
-                        break anyhow::anyhow!("the server doesn't answer");
+                        break Error::silent();
                     }
                     self.unanswered = true;
                     self.send("phoenix", "heartbeat", "heartbeat", json!({})).await
@@ -175,10 +177,10 @@ impl Connection {
     }
 
     /// Takes the next message in; an error means that nothing more will come.
-    async fn hear(&mut self) -> anyhow::Result<Heard> {
-        let frame = self.reader.next().await.context("the server closed the connection")??;
+    async fn hear(&mut self) -> Result<Heard, Error> {
+        let frame = self.reader.next().await.ok_or_else(closed)?.map_err(|error| lost(&error))?;
         let Message::Text(text) = frame else { return Ok(Heard::Other) };
-        let message: Value = serde_json::from_str(&text)?;
+        let message: Value = serde_json::from_str(&text).map_err(Error::not_understood)?;
         let payload = &message["payload"];
         let words =
             || payload["message"].as_str().or(payload["response"]["reason"].as_str()).unwrap_or("no reason given");
@@ -186,18 +188,46 @@ impl Connection {
             ("phx_reply", _) if message["topic"] == "phoenix" => self.unanswered = false,
             ("phx_reply", Some("ok")) => return Ok(Heard::Joined),
             ("system", Some("ok")) if payload["extension"] == "postgres_changes" => return Ok(Heard::Listening),
-            ("phx_reply" | "system", _) => bail!("the Realtime server refuses: {}", words()),
-            ("phx_close" | "phx_error", _) => bail!("the Realtime server closed the channel"),
+            ("phx_reply" | "system", _) => return Err(refused(words())),
+            ("phx_close" | "phx_error", _) => return Err(closed()),
             ("postgres_changes", _) => {
                 let data = &payload["data"];
                 if !data["errors"].is_null() {
                     tracing::warn!(errors = %data["errors"], "Realtime could not show a change whole");
                 }
-                // Nobody listens any more only while this is being dropped.
-                let _ = self.sender.send(Event::deserialize(data)?);
+                let event = Event::deserialize(data).map_err(Error::not_understood)?;
+                self.sender
+                    .try_send(event)
+                    .map_err(|_| Error::not_understood("its changes came faster than they were read"))?;
             }
             _ => {}
         }
         Ok(Heard::Other)
+    }
+}
+
+fn lost(error: &tungstenite::Error) -> Error {
+    match error {
+        tungstenite::Error::Http(answer) if answer.status() == 401 || answer.status() == 403 => {
+            Error::Unauthorized { message: format!("Realtime answers {}", answer.status()) }
+        }
+        tungstenite::Error::Http(answer) => {
+            Error::Unavailable { status: answer.status().as_u16(), message: "Realtime takes no connection".to_owned() }
+        }
+        error => Error::unreachable(error),
+    }
+}
+
+fn closed() -> Error {
+    Error::Unreachable { message: "Realtime closed the connection".to_owned() }
+}
+
+fn refused(words: &str) -> Error {
+    let message = clean(&format!("Realtime refuses: {words}"));
+    let told = words.to_ascii_lowercase();
+    if ["token", "jwt", "expired", "signature"].iter().any(|sign| told.contains(sign)) {
+        Error::Unauthorized { message }
+    } else {
+        Error::Forbidden { message }
     }
 }

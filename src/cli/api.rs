@@ -1,0 +1,69 @@
+//! `carousel api`: the HTTP API alone.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use futures::FutureExt;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::client::Project;
+use crate::config;
+use crate::http::{self, Check, Door, Readiness};
+
+/// Serve the HTTP API, without a worker
+///
+/// Needs the project's address and its publishable key, and no secret: every request acts with its caller's own token. A worker elsewhere makes the
+/// jobs. SIGTERM or Ctrl-C ends it when the requests that are under way are answered.
+#[derive(Args, Debug)]
+#[command(
+    mut_arg("supabase_secret_key", |key| key.hide(true)),
+    mut_arg("supabase_service_role_key", |key| key.hide(true))
+)]
+pub struct Api {
+    #[command(flatten)]
+    supabase: config::Supabase,
+    #[command(flatten)]
+    http: config::Http,
+}
+
+impl Api {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let project = self.supabase.project()?;
+        let settings = self.http.settings()?;
+        let listener = listen(&self.http).await?;
+        project.check().await.context("the project can't be used: check SUPABASE_URL and SUPABASE_PUBLISHABLE_KEY")?;
+        let end = CancellationToken::new();
+        let readiness = readiness(project.clone());
+        let Door { router, tasks } = http::door(project, settings, readiness, end.clone());
+        let ended = async {
+            super::end_requested().await;
+            end.cancel();
+        };
+        http::serve(listener, router, tasks, ended).await;
+        Ok(())
+    }
+}
+
+/// Looks at what requests need when there is no worker beside them.
+pub(super) fn readiness(project: Project) -> Readiness {
+    Arc::new(move || {
+        let project = project.clone();
+        async move { vec![project_check(&project).await] }.boxed()
+    })
+}
+
+/// Takes the address that the API is to have.
+pub(super) async fn listen(http: &config::Http) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(http.listen).await;
+    let listener =
+        listener.with_context(|| format!("{} can't be listened at: name another by --listen", http.listen))?;
+    tracing::info!(address = %listener.local_addr()?, "the HTTP API listens");
+    Ok(listener)
+}
+
+/// Whether the project's API can be used.
+pub(super) async fn project_check(project: &Project) -> Check {
+    Check { name: "project", fault: project.check().await.err().map(|error| error.to_string()) }
+}

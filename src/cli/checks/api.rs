@@ -1,0 +1,194 @@
+//! The project's API with each of its keys, the bucket, and the provider.
+
+use std::time::Duration;
+
+use reqwest::{Client, redirect};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use url::Url;
+
+use super::Report;
+use super::settings::{Settings, shown};
+use crate::client::{Change, Project};
+use crate::provider::Provider;
+use crate::storage::{self, Storage};
+
+/// How long the API may take for one row.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// What the worker stores; the bucket must take it.
+const PICTURES: [&str; 3] = ["image/png", "image/jpeg", "image/webp"];
+/// Largest source that the worker works with.
+const LARGEST: u64 = 50 << 20;
+
+/// Looks at the bucket, and with `wide` at the rows' API.
+pub(super) async fn look(settings: &Settings, wide: bool) -> Report {
+    let mut report = Report::default();
+    bucket(&mut report, settings).await;
+    if wide {
+        let secret = settings.storage.as_ref().map(|storage| storage.secret_key.expose_secret());
+        rows(&mut report, "secret_key_rows", settings.url.as_ref(), secret, "secret_key").await;
+        let publishable = settings.publishable_key.as_deref();
+        rows(&mut report, "publishable_key_rows", settings.url.as_ref(), publishable, "publishable_key").await;
+        realtime(&mut report, settings).await;
+    }
+    report
+}
+
+async fn bucket(report: &mut Report, settings: &Settings) {
+    let Some(settings) = &settings.storage else {
+        return report.skipped("bucket", settings.before_storage());
+    };
+    let storage = match Storage::new(settings.clone()) {
+        Ok(storage) => storage,
+        Err(error) => return report.failed("bucket", error.to_string(), "check SUPABASE_URL and SUPABASE_SECRET_KEY"),
+    };
+    let taken = match storage.check().await {
+        Ok(taken) => taken,
+        Err(error) => {
+            let mend = match error {
+                storage::Error::NotFound { .. } => "run `carousel migrate` (or `supabase db push`) as postgres",
+                storage::Error::PublicBucket { .. } => {
+                    "update storage.buckets set public = false where id = 'generated-carousels';"
+                }
+                storage::Error::Unauthorized { .. } => "export SUPABASE_SECRET_KEY=sb_secret_...",
+                _ => "check SUPABASE_URL and SUPABASE_SECRET_KEY",
+            };
+            return report.failed("bucket", format!("the bucket generated-carousels can't be used: {error}"), mend);
+        }
+    };
+    let refused: Vec<&str> = PICTURES.into_iter().filter(|kind| !taken.takes(kind)).collect();
+    if !refused.is_empty() {
+        report.failed(
+            "bucket",
+            format!("the bucket generated-carousels does not take {}", refused.join(", ")),
+            format!(
+                "update storage.buckets set allowed_mime_types = allowed_mime_types || '{{{}}}' where id = 'generated-carousels';",
+                refused.join(",")
+            ),
+        );
+    } else if let Some(bytes) = taken.bytes.filter(|bytes| *bytes < LARGEST) {
+        report.warning(
+            "bucket",
+            format!(
+                "the bucket generated-carousels takes files of {} MB at most, and sources may have 50",
+                bytes >> 20
+            ),
+            format!("update storage.buckets set file_size_limit = {LARGEST} where id = 'generated-carousels';"),
+        );
+    } else {
+        report.passed("bucket", "generated-carousels is private and takes pictures of 50 MB");
+    }
+}
+
+/// Reads a row of the jobs with a key.
+async fn rows(report: &mut Report, check: &'static str, url: Option<&Url>, key: Option<&str>, first: &str) {
+    let (Some(url), Some(key)) = (url, key) else {
+        return report.skipped(check, if url.is_none() { "supabase_url" } else { first });
+    };
+    let variable = if first == "secret_key" { "SUPABASE_SECRET_KEY" } else { "SUPABASE_PUBLISHABLE_KEY" };
+    let (status, answer) = match ask(url, key).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            return report.failed(
+                check,
+                format!("{} can't be reached: {}", shown(url), error.without_url()),
+                "check SUPABASE_URL",
+            );
+        }
+    };
+    let said = answer["message"].as_str().unwrap_or("it gives no reason");
+    match (status, answer["code"].as_str().unwrap_or_default()) {
+        (200, _) => report.passed(check, format!("PostgREST answers {variable}")),
+        // Who has only the key for clients is let in and sees nothing.
+        (_, "42501") if first == "publishable_key" => {
+            report.passed(check, format!("PostgREST answers {variable}, and shows nothing to who is not signed in"));
+        }
+        (_, "42501") => report.failed(
+            check,
+            format!("PostgREST does not let {variable} read jobs: {said}"),
+            "run `carousel doctor` with DATABASE_URL set, which names the grant that is missing",
+        ),
+        (_, "PGRST205" | "42P01") => report.failed(
+            check,
+            format!("PostgREST does not know the tables: {said}"),
+            "run `carousel migrate` as postgres, then: notify pgrst, 'reload schema';",
+        ),
+        (_, "PGRST106") => report.failed(
+            check,
+            format!("the API does not show the schema public: {said}"),
+            "add public to the exposed schemas in the project's API settings",
+        ),
+        (401 | 403, _) => {
+            report.failed(
+                check,
+                format!("the API does not accept {variable}: {said}"),
+                format!("export {variable}=... (the project's API settings)"),
+            );
+        }
+        (status, _) => report.failed(
+            check,
+            format!("PostgREST answers {status}: {said}"),
+            "check SUPABASE_URL, and whether the project is paused",
+        ),
+    }
+}
+
+/// Status and answer of a request for one job.
+async fn ask(url: &Url, key: &str) -> Result<(u16, Value), reqwest::Error> {
+    let client = Client::builder()
+        .user_agent(concat!("carousel/", env!("CARGO_PKG_VERSION")))
+        // A key goes where it belongs, and not where an answer says.
+        .redirect(redirect::Policy::none())
+        .timeout(PATIENCE)
+        .build()?;
+    let address = format!("{}/rest/v1/image_generation_jobs?select=id&limit=1", url.as_str().trim_end_matches('/'));
+    let answer = client.get(address).header("apikey", key).bearer_auth(key).send().await?;
+    let status = answer.status().as_u16();
+    Ok((status, answer.json().await.unwrap_or(Value::Null)))
+}
+
+/// Asks Realtime to tell of jobs, as every page that shows progress does.
+async fn realtime(report: &mut Report, settings: &Settings) {
+    let Some(storage) = &settings.storage else {
+        return report.skipped("realtime", settings.before_storage());
+    };
+    let heard = match Project::new(&storage.url, storage.secret_key.clone()) {
+        Ok(project) => {
+            let jobs = Change { table: "image_generation_jobs".to_owned(), filter: None };
+            let caller = project.key_holder();
+            // Boxed: what a TLS handshake holds is large.
+            Box::pin(caller.changes(&[jobs])).await.map(drop).map_err(|error| error.to_string())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    match heard {
+        Ok(()) => report.passed("realtime", "Realtime tells of changes of jobs"),
+        Err(error) => report.warning(
+            "realtime",
+            format!("Realtime does not tell of changes: {error}"),
+            "see whether Realtime is on for this project, and the publication in order",
+        ),
+    }
+}
+
+/// Looks at the provider.
+pub(super) async fn provider(settings: &Settings) -> Report {
+    let mut report = Report::default();
+    let Some(settings) = &settings.provider else {
+        report.skipped("provider", "provider_key");
+        return report;
+    };
+    let checked = match Provider::new(settings.clone()) {
+        Ok(provider) => provider.check().await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match checked {
+        Ok(()) => report.passed("provider", format!("{} accepts the key", shown(&settings.base_url))),
+        Err(error) => report.failed(
+            "provider",
+            format!("the provider at {} can't be used: {error}", shown(&settings.base_url)),
+            "check OPENAI_API_KEY and OPENAI_BASE_URL",
+        ),
+    }
+    report
+}

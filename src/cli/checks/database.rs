@@ -1,0 +1,197 @@
+//! The database: the way to it, and its clock. What stands in it is looked at by [`schema`], [`rights`] and [`queue`].
+
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use super::settings::Settings;
+use super::{Report, queue, rights, schema};
+use crate::listener::Listener;
+
+/// What needs a connection, in the order in which it is looked at.
+const CONNECTED: [&str; 5] = ["schema", "row_level_security", "publication", "grants", "role"];
+/// What only the doctor looks at.
+const WIDE: [&str; 3] = ["clock", "queue", "provider_pause"];
+/// Tokens are judged by clocks; a difference of some seconds is nothing to them.
+const SKEW: Duration = Duration::from_secs(5);
+
+pub(super) async fn look(settings: &Settings, wide: bool) -> Report {
+    let mut report = Report::default();
+    let Some(database) = &settings.database else {
+        report.skipped("connection", "database_url");
+        skip(&mut report, wide, "database_url");
+        return report;
+    };
+    let connected = match crate::queue::tls(database.certificates.as_ref()) {
+        Err(error) => Err((
+            format!("CAROUSEL_DATABASE_CA can't be read: {error}"),
+            "export CAROUSEL_DATABASE_CA=/path/of/the/certificate.crt".to_owned(),
+        )),
+        Ok(tls) => match database.database.connect(tls.clone()).await {
+            Ok((client, connection)) => Ok((client, tokio::spawn(connection), tls)),
+            Err(error) => Err(unreachable(&error, database.database.get_user().unwrap_or("carousel_worker"))),
+        },
+    };
+    let (client, connection, tls) = match connected {
+        Ok(connected) => connected,
+        Err((detail, mend)) => {
+            report.failed("connection", detail, mend);
+            skip(&mut report, wide, "connection");
+            return report;
+        }
+    };
+    let answer = who(&mut report, &client).await;
+    report.refused(&["connection"], answer);
+    inside(&mut report, &client, wide).await;
+    match Listener::new(database.database.clone(), tls).probe().await {
+        Ok(()) => report.passed("listen", "a notification to ourselves arrived"),
+        Err(error) => {
+            let mend = "use the direct connection or the session pooler, port 5432, in DATABASE_URL";
+            report.failed("listen", error.to_string(), mend);
+        }
+    }
+    drop(client);
+    connection.abort();
+    report
+}
+
+fn skip(report: &mut Report, wide: bool, first: &str) {
+    let more = if wide { &WIDE[..] } else { &[] };
+    for check in CONNECTED.iter().chain(more).chain(&["listen"]) {
+        report.skipped(check, first);
+    }
+}
+
+/// Looks at what stands in the database.
+async fn inside(report: &mut Report, client: &Client, wide: bool) {
+    if wide {
+        let answer = clock(report, client).await;
+        report.refused(&["clock"], answer);
+    }
+    match schema::is_open(report, client).await {
+        Ok(true) => {}
+        Ok(false) => {
+            let more = if wide { &WIDE[1..] } else { &[] };
+            for check in CONNECTED[1..].iter().chain(more) {
+                report.skipped(check, "schema");
+            }
+            return;
+        }
+        refused => return report.refused(&CONNECTED, refused.map(drop)),
+    }
+    let answer = schema::look(report, client).await;
+    report.refused(&CONNECTED[..3], answer);
+    let answer = rights::look(report, client).await;
+    report.refused(&CONNECTED[3..], answer);
+    if wide {
+        let answer = queue::look(report, client).await;
+        report.refused(&WIDE[1..], answer);
+    }
+}
+
+impl Report {
+    /// Says that the database did not let us look, when it did not. Then the last of `checks` come to nothing.
+    fn refused(&mut self, checks: &[&'static str], answer: Result<(), tokio_postgres::Error>) {
+        let open: Vec<&str> = checks
+            .iter()
+            .copied()
+            .filter(|check| self.findings.iter().all(|finding| finding.check != *check))
+            .collect();
+        if let (Err(error), Some((check, rest))) = (answer, open.split_first()) {
+            let said = error.as_db_error().map_or_else(|| error.to_string(), |refusal| refusal.message().to_owned());
+            self.failed(
+                check,
+                format!("the database can't be asked: {said}"),
+                "connect as carousel_worker or postgres",
+            );
+            rest.iter().for_each(|later| self.skipped(later, check));
+        }
+    }
+}
+
+async fn who(report: &mut Report, client: &Client) -> Result<(), tokio_postgres::Error> {
+    let statement = "
+        select current_user::text, current_setting('server_version'),
+            coalesce((select version from pg_stat_ssl where pid = pg_backend_pid() and ssl), 'no TLS')";
+    let row = client.query_one(statement, &[]).await?;
+    let (user, version, tls): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+    report.passed("connection", format!("PostgreSQL {version} answers {user}, {tls}"));
+    Ok(())
+}
+
+/// Compares this machine's clock with the database's.
+async fn clock(report: &mut Report, client: &Client) -> Result<(), tokio_postgres::Error> {
+    // Once before, so that what is measured is one way there and back.
+    client.query_one("select clock_timestamp()", &[]).await?;
+    let (asked, since) = (OffsetDateTime::now_utc(), Instant::now());
+    let theirs: OffsetDateTime = client.query_one("select clock_timestamp()", &[]).await?.get(0);
+    let ahead = asked + since.elapsed() / 2 - theirs;
+    match skew(ahead, since.elapsed()) {
+        None => report.passed("clock", "this machine's clock is the database's, within 5 s"),
+        Some(detail) => report.warning("clock", detail, "timedatectl set-ntp true"),
+    }
+    Ok(())
+}
+
+/// What is wrong when this machine is `ahead` of the database, as seen in an exchange that took `exchange`.
+fn skew(ahead: time::Duration, exchange: Duration) -> Option<String> {
+    let certain = ahead.unsigned_abs().saturating_sub(exchange);
+    let side = if ahead.is_negative() { "behind" } else { "ahead of" };
+    (certain > SKEW).then(|| {
+        format!(
+            "this machine's clock is {} s {side} the database's: tokens are refused too early or too late",
+            certain.as_secs()
+        )
+    })
+}
+
+/// Why there is no connection, and what mends that.
+fn unreachable(error: &tokio_postgres::Error, user: &str) -> (String, String) {
+    let said = error.as_db_error().map_or_else(
+        // The outer words say which step failed, the cause says why.
+        || std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")),
+        |refusal| refusal.message().to_owned(),
+    );
+    let mend = if format!("{error:?}").contains("UnknownIssuer") {
+        "download the certificate that signed it (Database Settings, SSL Configuration) and name the file in CAROUSEL_DATABASE_CA".to_owned()
+    } else if error.code() == Some(&SqlState::INVALID_PASSWORD)
+        || error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
+    {
+        // A pooler wants the project behind the role's name.
+        let role = user.split('.').next().unwrap_or(user);
+        format!("check the password in DATABASE_URL, or set it: alter role {} login password '...';", quoted(role))
+    } else {
+        "check DATABASE_URL, and whether a firewall stands in between".to_owned()
+    };
+    (format!("the database can't be reached: {said}"), mend)
+}
+
+/// A name as it stands in SQL.
+pub(super) fn quoted(name: &str) -> String {
+    let plain = name.starts_with(|letter: char| letter.is_ascii_lowercase() || letter == '_')
+        && name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_');
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_off_is_told_and_a_slow_way_is_not_taken_for_one() {
+        let at_once = Duration::from_millis(2);
+        assert_eq!(skew(time::Duration::seconds(3), at_once), None);
+        assert!(skew(time::Duration::seconds(61), at_once).unwrap().contains("60 s ahead of"));
+        assert!(skew(time::Duration::seconds(-61), at_once).unwrap().contains("60 s behind"));
+        assert_eq!(skew(time::Duration::seconds(12), Duration::from_secs(10)), None);
+    }
+
+    #[test]
+    fn a_name_is_quoted_where_sql_needs_it() {
+        assert_eq!(quoted("carousel_worker"), "carousel_worker");
+        assert_eq!(quoted("carousel_worker.abc"), "\"carousel_worker.abc\"");
+        assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
+    }
+}

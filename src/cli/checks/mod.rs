@@ -1,0 +1,126 @@
+//! What can be wrong with a project, its keys and its provider: each check gives a verdict and the line that mends what it found.
+//!
+//! The one home of these checks: `carousel worker` makes those that a job depends on before it starts, `carousel doctor` makes all. What the
+//! schema should be is read from the migrations themselves ([`promises`]). Nothing is changed by looking.
+
+mod api;
+mod database;
+mod promises;
+mod queue;
+mod rights;
+mod schema;
+mod settings;
+
+use serde::Serialize;
+
+use super::worker::WorkerCommand;
+use settings::Settings;
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Verdict {
+    /// All is well.
+    Passed,
+    /// It works, and yet somebody should look.
+    Warning,
+    /// It does not work.
+    Failed,
+    /// It could not be looked at.
+    Skipped,
+}
+
+/// What one check found.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Finding {
+    /// Stable name of the check.
+    pub(super) check: &'static str,
+    /// How it ended.
+    pub(super) verdict: Verdict,
+    /// What was found, in a sentence without its full stop.
+    pub(super) detail: String,
+    /// The line that mends it: for a shell, for the SQL editor, or in words.
+    pub(super) mend: Option<String>,
+}
+
+/// Findings, in the order in which a person mends them.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Report {
+    fn passed(&mut self, check: &'static str, detail: impl Into<String>) {
+        self.findings.push(Finding { check, verdict: Verdict::Passed, detail: detail.into(), mend: None });
+    }
+
+    fn warning(&mut self, check: &'static str, detail: impl Into<String>, mend: impl Into<String>) {
+        let (detail, mend) = (detail.into(), Some(mend.into()));
+        self.findings.push(Finding { check, verdict: Verdict::Warning, detail, mend });
+    }
+
+    fn failed(&mut self, check: &'static str, detail: impl Into<String>, mend: impl Into<String>) {
+        let (detail, mend) = (detail.into(), Some(mend.into()));
+        self.findings.push(Finding { check, verdict: Verdict::Failed, detail, mend });
+    }
+
+    /// Says that `check` can't be made before `first` passes.
+    fn skipped(&mut self, check: &'static str, first: &str) {
+        let detail = format!("not looked at: {first} comes first");
+        self.findings.push(Finding { check, verdict: Verdict::Skipped, detail, mend: None });
+    }
+
+    /// Passes `check` when there are no `faults`, each a detail and its mend.
+    fn faults(&mut self, check: &'static str, all_well: impl Into<String>, faults: Vec<(String, String)>) {
+        if faults.is_empty() {
+            self.passed(check, all_well);
+        }
+        for (detail, mend) in faults {
+            self.failed(check, detail, mend);
+        }
+    }
+
+    /// Findings with this verdict.
+    pub(super) fn of(&self, verdict: Verdict) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(move |finding| finding.verdict == verdict)
+    }
+}
+
+/// Makes every check. Those that don't depend on each other are made at once.
+pub(super) async fn all(command: &WorkerCommand) -> Report {
+    let (mut report, settings) = settings::read(command);
+    settings::publishable_key(&mut report, command);
+    look(&mut report, &settings, true).await;
+    report
+}
+
+/// Makes the checks that a worker's jobs depend on.
+///
+/// # Errors
+/// When one fails: all that failed, with what mends it.
+pub(super) async fn at_start(command: &WorkerCommand) -> anyhow::Result<()> {
+    let (mut report, settings) = settings::read(command);
+    // Nothing is called with settings that are wrong.
+    if report.of(Verdict::Failed).next().is_none() {
+        look(&mut report, &settings, false).await;
+    }
+    for Finding { check, detail, mend, .. } in report.of(Verdict::Warning) {
+        tracing::warn!(check, detail, mend, "the worker starts, and yet something is to be mended");
+    }
+    let failed: Vec<String> = report
+        .of(Verdict::Failed)
+        .map(|finding| match &finding.mend {
+            Some(mend) => format!("{}; {mend}", finding.detail),
+            None => finding.detail.clone(),
+        })
+        .collect();
+    anyhow::ensure!(failed.is_empty(), "{}", failed.join("\ncarousel: "));
+    Ok(())
+}
+
+/// Calls what is set up: database, API and provider at once. `wide` adds what no job of the worker's depends on.
+async fn look(report: &mut Report, settings: &Settings, wide: bool) {
+    let (database, api, provider) =
+        tokio::join!(database::look(settings, wide), api::look(settings, wide), api::provider(settings));
+    report.findings.extend([database, api, provider].into_iter().flat_map(|part| part.findings));
+}

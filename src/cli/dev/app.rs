@@ -1,0 +1,68 @@
+//! The origin that a person opens in a browser, beside the project's own: the pages and the HTTP API.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::http::header::HOST;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::super::api::readiness;
+use super::person;
+use super::project::Project;
+use crate::client;
+use crate::http::{self, Door};
+use crate::local::stack::listener::{Served, listen};
+use crate::local::{install, pages};
+
+/// A port that was taken for the app.
+pub(super) struct App(TcpListener);
+
+impl App {
+    /// Takes the port; 0 lets the system choose.
+    pub(super) async fn bind(port: u16) -> anyhow::Result<Self> {
+        listen(port, "--app-port").await.map(Self)
+    }
+
+    /// Serves `router` until what it returns is dropped.
+    pub(super) fn serve(self, router: Router) -> anyhow::Result<Served> {
+        Served::start(self.0, router.layer(middleware::from_fn(require_own_name)))
+    }
+}
+
+/// Refuses a request to another name: somebody's domain that leads to this machine would make their page one of this origin.
+async fn require_own_name(request: Request, next: Next) -> Response {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    match host.rsplit_once(':').map_or(host, |(name, _)| name) {
+        "127.0.0.1" | "localhost" => next.run(request).await,
+        _ => (StatusCode::MISDIRECTED_REQUEST, "this is served to 127.0.0.1 and localhost only\n").into_response(),
+    }
+}
+
+/// The pages for `project`. Makes the demo user whom they offer.
+pub(super) async fn pages(project: &Project) -> anyhow::Result<Router> {
+    let packages = pages::install(&install::home(), |step| eprintln!("{step}")).await?;
+    person::make_demo(project).await?;
+    pages::router(pages::Settings {
+        url: project.url.clone(),
+        publishable_key: project.publishable_key.clone(),
+        model: project.worker.provider.model.clone(),
+        quality: project.worker.provider.quality.clone(),
+        demo: project.demo(),
+        packages,
+    })
+}
+
+/// The HTTP API for `project`.
+pub(super) fn api(project: &Project) -> anyhow::Result<Router> {
+    let project = client::Project::new(&project.url.parse()?, project.publishable_key.clone().into())?;
+    let settings = http::Settings { origins: Vec::new(), patience: Duration::from_secs(30), metrics_token: None };
+    let readiness = readiness(project.clone());
+    // What goes on when its connection has gone ends with the process.
+    let Door { router, tasks: _ } = http::door(project, settings, readiness, CancellationToken::new());
+    Ok(router)
+}

@@ -1,0 +1,282 @@
+//! What a job asks for, as options: for `submit` and for `templates use`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::acting::{self, Acting};
+use super::board::Board;
+use super::download::download;
+use super::ending;
+use super::follow::{Ended, follow};
+use super::terminal::{line, print};
+use super::upload::{self, Photo, Uploaded};
+use crate::client::{Caller, Error, Image, Job};
+use crate::job::AspectRatio;
+
+/// What a job asks for, and what to do once it is sent.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Request {
+    /// What to make of the photos
+    #[arg(short, long, value_name = "TEXT")]
+    prompt: Option<String>,
+
+    /// Text of one slide, added to the prompt; repeat it for a carousel of several
+    #[arg(long = "slide", value_name = "TEXT")]
+    slides: Vec<String>,
+
+    /// Shape of the images: 1:1, 4:5, 9:16, 3:4 or 16:9; several by comma or repeated
+    #[arg(long = "ratio", value_name = "RATIO", value_delimiter = ',', hide_possible_values = true, value_parser = ratio())]
+    ratios: Vec<AspectRatio>,
+
+    /// Variants of the whole carousel
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=10))]
+    variants: Option<u8>,
+
+    /// A style option, for example mood=warm or colors='["amber", "teal"]'; a value that is JSON counts as JSON
+    #[arg(long = "style", value_name = "NAME=VALUE", value_parser = pair)]
+    style: Vec<(String, String)>,
+
+    /// A value for {{NAME}} in prompt and slides
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = pair)]
+    variables: Vec<(String, String)>,
+
+    /// What lists show
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+
+    /// Provider model; the worker's default when left out
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+
+    /// Quality; the worker's default when left out
+    #[arg(long, value_name = "QUALITY", value_parser = ["low", "medium", "high", "xhigh", "max", "auto"])]
+    quality: Option<String>,
+
+    /// File format of the images; png when left out
+    #[arg(long, value_name = "FORMAT", value_parser = ["png", "jpeg", "webp"])]
+    format: Option<String>,
+
+    /// Background; the provider's default when left out
+    #[arg(long, value_name = "BACKGROUND", value_parser = ["transparent", "opaque", "auto"])]
+    background: Option<String>,
+
+    /// Previews to show while an image is made; each is billed
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=3))]
+    previews: Option<u8>,
+
+    /// Order among one's own jobs, -100 to 100, higher first
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i8).range(-100..=100))]
+    priority: Option<i8>,
+
+    /// Not before this time, for example 2026-12-24T18:00:00Z
+    #[arg(long, value_name = "TIME")]
+    run_at: Option<String>,
+
+    /// A text of your own that makes it safe to send the same request again: the first job is found
+    #[arg(long, value_name = "TEXT")]
+    idempotency_key: Option<String>,
+
+    /// For whom the operator sends it: the id of a user
+    #[arg(long, value_name = "USER_ID")]
+    user: Option<Uuid>,
+
+    /// Stay until the job is over, and show it live
+    #[arg(long = "wait")]
+    waits: bool,
+
+    /// Write the finished images below this folder; waits for the end
+    #[arg(long, value_name = "DIR")]
+    download: Option<PathBuf>,
+
+    /// Print JSON: {"job", "images", "files"}
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    acting: Acting,
+}
+
+impl Request {
+    /// Uploads the files, makes the job, and waits for its end where that is asked for.
+    pub(super) async fn send(self, template: Option<Uuid>, files: &[PathBuf]) -> anyhow::Result<ExitCode> {
+        let caller = self.acting.caller()?;
+        let owner = acting::owner(&caller, self.user)?;
+        let mut row = self.row();
+        if let Some(template) = template {
+            row.insert("template_id".to_owned(), json!(template));
+        }
+        if caller.claimed_user().is_none() {
+            row.insert("user_id".to_owned(), json!(owner));
+        }
+        let photos = Photo::look(files)?;
+        let job = match self.sent_before(&caller, owner).await? {
+            Some(job) => job,
+            None => self.make(&caller, owner, &photos, row).await?,
+        };
+        if !self.waits && self.download.is_none() {
+            if self.json {
+                print(json!({ "job": job, "images": [], "files": [] }))?;
+            } else {
+                print(job.id)?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        if !self.json {
+            eprintln!("Job {}", job.id);
+        }
+        tokio::select! {
+            code = self.wait(&caller, job.id) => code,
+            () = super::end_requested() => {
+                eprintln!("The job goes on: carousel watch {}", job.id);
+                Ok(ending::interrupted())
+            }
+        }
+    }
+
+    async fn wait(&self, caller: &Caller, id: Uuid) -> anyhow::Result<ExitCode> {
+        let mut board = (!self.json).then(Board::new);
+        let Ended { job, images } =
+            follow(caller, id, |seen| board.iter_mut().for_each(|board| board.show(&seen))).await?;
+        let files = match &self.download {
+            Some(folder) => download(caller, &images, folder).await?,
+            None => Vec::new(),
+        };
+        if self.json {
+            print(json!({ "job": job, "images": images, "files": files }))?;
+        } else {
+            tell(&job, &images, &files)?;
+        }
+        Ok(ending::code(job.status))
+    }
+
+    /// The columns that a client may insert, as far as they are given: what is left out is the template's, or the default.
+    fn row(&self) -> Map<String, Value> {
+        let mut row = Map::new();
+        let mut put = |column: &str, value: Option<Value>| {
+            row.extend(value.map(|value| (column.to_owned(), value)));
+        };
+        let some = |list: &[String]| (!list.is_empty()).then(|| json!(list));
+        put("prompt", self.prompt.as_ref().map(|text| json!(text)));
+        put("slide_prompts", some(&self.slides));
+        put("aspect_ratios", (!self.ratios.is_empty()).then(|| json!(self.ratios)));
+        put("variants", self.variants.map(|number| json!(number)));
+        let style = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| json!(text));
+        put("style", object(&self.style, style));
+        put("variables", object(&self.variables, |text| json!(text)));
+        put("title", self.title.as_ref().map(|text| json!(text)));
+        put("model", self.model.as_ref().map(|text| json!(text)));
+        put("quality", self.quality.as_ref().map(|text| json!(text)));
+        put("output_format", self.format.as_ref().map(|text| json!(text)));
+        put("background", self.background.as_ref().map(|text| json!(text)));
+        put("partial_previews", self.previews.map(|number| json!(number)));
+        put("priority", self.priority.map(|number| json!(number)));
+        put("run_at", self.run_at.as_ref().map(|text| json!(text)));
+        put("idempotency_key", self.idempotency_key.as_ref().map(|text| json!(text)));
+        row
+    }
+
+    /// The job of the same request, when it was sent before.
+    async fn sent_before(&self, caller: &Caller, owner: Uuid) -> Result<Option<Job>, Error> {
+        let Some(key) = &self.idempotency_key else { return Ok(None) };
+        let request = caller.from("image_generation_jobs").eq("user_id", owner.to_string()).eq("idempotency_key", key);
+        let found: Result<Job, Error> = caller.row(request).await;
+        match found {
+            Ok(job) => {
+                eprintln!("The same request was sent before: job {}", job.id);
+                Ok(Some(job))
+            }
+            Err(Error::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Uploads and inserts. When nothing comes of it, or somebody interrupts, what was uploaded is removed.
+    async fn make(
+        &self,
+        caller: &Caller,
+        owner: Uuid,
+        photos: &[Photo],
+        mut row: Map<String, Value>,
+    ) -> anyhow::Result<Job> {
+        let mut again = false;
+        loop {
+            let mut uploaded = Uploaded::default();
+            let sent = tokio::select! {
+                sent = upload::upload(caller, owner, photos, again, &mut uploaded) => sent,
+                () = super::end_requested() => Err(anyhow::anyhow!("interrupted: no job was made")),
+            };
+            if let Err(error) = sent {
+                upload::remove(caller, &uploaded.new).await;
+                return Err(error);
+            }
+            if !uploaded.paths.is_empty() {
+                row.insert("source_paths".to_owned(), json!(uploaded.paths));
+            }
+            match caller.insert_job(&row).await {
+                Ok(job) => return Ok(job),
+                // The last template with such a photo was deleted a while ago, and the object is about to go.
+                Err(Error::Refused { code, .. }) if code == "source_being_removed" && !again => {
+                    upload::remove(caller, &uploaded.new).await;
+                    again = true;
+                }
+                Err(error) => return self.refused(caller, owner, uploaded, error).await,
+            }
+        }
+    }
+
+    async fn refused(&self, caller: &Caller, owner: Uuid, uploaded: Uploaded, error: Error) -> anyhow::Result<Job> {
+        // Whether the project took it is not known when no answer came: then the sources stay.
+        if matches!(error, Error::Unreachable { .. } | Error::NotUnderstood { .. } | Error::Unavailable { .. }) {
+            return Err(error).context("it is not known whether the job was made: look with `carousel jobs list`");
+        }
+        // The same request, sent twice at once: the other was first, and may have the same photos.
+        let first = match error {
+            Error::Conflict { .. } => self.sent_before(caller, owner).await?,
+            _ => None,
+        };
+        let named = |path: &String| first.as_ref().is_some_and(|job| job.source_paths.contains(path));
+        let unused: Vec<String> = uploaded.new.into_iter().filter(|path| !named(path)).collect();
+        upload::remove(caller, &unused).await;
+        first.map_or_else(|| Err(error).context("the job was not made"), Ok)
+    }
+}
+
+/// Tells a person how a job ended.
+pub(super) fn tell(job: &Job, images: &[Image], files: &[PathBuf]) -> anyhow::Result<()> {
+    let status = ending::word(job.status);
+    print(format!("{status}: {} of {} images, ${:.4}", job.completed_images, job.total_images, job.cost_usd))?;
+    if let Some(message) = &job.error_message {
+        print(line(message))?;
+    }
+    let failed = images.iter().filter(|image| image.status == "failed").count();
+    if failed > 0 {
+        print(format!("{failed} failed: try those again with `carousel jobs retry {}`", job.id))?;
+    }
+    for file in files {
+        print(file.display())?;
+    }
+    Ok(())
+}
+
+fn ratio() -> impl TypedValueParser<Value = AspectRatio> {
+    PossibleValuesParser::new(AspectRatio::ALL.map(AspectRatio::as_str)).try_map(|text| text.parse::<AspectRatio>())
+}
+
+/// `NAME=VALUE`, taken apart.
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE, for example mood=warm".to_owned()),
+    }
+}
+
+fn object(pairs: &[(String, String)], value: impl Fn(&String) -> Value) -> Option<Value> {
+    (!pairs.is_empty())
+        .then(|| pairs.iter().map(|(name, text)| (name.clone(), value(text))).collect::<Map<_, _>>().into())
+}

@@ -1,0 +1,108 @@
+//! `carousel serve`: the HTTP API and a worker in one process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use futures::FutureExt;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::api::{listen, project_check};
+use super::worker::WorkerCommand;
+use crate::client::Project;
+use crate::http::{self, Check, Door, Readiness};
+use crate::queue::{self, Queue};
+use crate::storage::Storage;
+use crate::telemetry::metrics;
+use crate::{config, migrations};
+
+/// Between two looks at the queue's numbers.
+const MEASURE: Duration = Duration::from_secs(15);
+
+/// Serve the HTTP API and work on jobs
+///
+/// One process for a small deployment; `carousel api` and `carousel worker` are its halves. The API acts with its callers' own tokens and the
+/// publishable key, never with the worker's keys. SIGTERM or Ctrl-C drains both.
+#[derive(Args, Debug)]
+pub struct Serve {
+    #[command(flatten)]
+    worker: WorkerCommand,
+    #[command(flatten)]
+    http: config::Http,
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let project = self.worker.supabase.project()?;
+        let settings = self.http.settings()?;
+        let listener = listen(&self.http).await?;
+        let worker = self.worker.prepare().await?;
+        project.check().await.context("the project can't be used: check SUPABASE_URL and SUPABASE_PUBLISHABLE_KEY")?;
+
+        let end = CancellationToken::new();
+        let readiness = readiness(project.clone(), self.worker.database.clone(), Arc::clone(&worker.storage));
+        let Door { router, tasks } = http::door(project, settings, readiness, end.clone());
+        let serving = tokio::spawn(http::serve(listener, router, tasks, end.clone().cancelled_owned()));
+        let measuring = tokio::spawn(measure(worker.queue.clone()));
+        let ended = async {
+            super::end_requested().await;
+            end.cancel();
+        };
+        tokio::join!(worker.run(end.cancelled()), ended);
+        measuring.abort();
+        serving.await.context("the HTTP API panicked")
+    }
+}
+
+/// Looks at everything that requests and jobs need.
+fn readiness(project: Project, database: config::Database, storage: Arc<Storage>) -> Readiness {
+    Arc::new(move || {
+        let (project, database, storage) = (project.clone(), database.clone(), Arc::clone(&storage));
+        async move {
+            let (project, schema, bucket) = tokio::join!(project_check(&project), schema(&database), storage.check());
+            let mut checks = schema;
+            checks.push(Check { name: "bucket", fault: bucket.err().map(|error| error.to_string()) });
+            checks.push(project);
+            checks
+        }
+        .boxed()
+    })
+}
+
+async fn schema(database: &config::Database) -> Vec<Check> {
+    let fault = |name, fault| Check { name, fault };
+    let client = match connect(database).await {
+        Ok(client) => client,
+        Err(error) => return vec![fault("database", Some(format!("{error:#}")))],
+    };
+    // The worker's own role need not see the history; then its statements say what is missing.
+    let missing = migrations::missing(&client).await.unwrap_or_default();
+    let missing = (!missing.is_empty()).then(|| format!("the schema lacks {}", missing.join(", ")));
+    vec![fault("database", None), fault("migrations", missing)]
+}
+
+/// A connection of its own, which ends with its client: one of the pool's would say nothing of a new one.
+async fn connect(database: &config::Database) -> anyhow::Result<tokio_postgres::Client> {
+    let settings = database.connect()?;
+    let (client, connection) = settings.database.connect(queue::tls(settings.certificates.as_ref())?).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// Keeps the numbers of the queue fresh.
+async fn measure(queue: Queue) {
+    let mut ticks = interval(MEASURE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match queue.measure_queue().await {
+            Ok(measured) => {
+                metrics::queue_measured(measured.pending, measured.processing, measured.oldest);
+                metrics::pool_measured(measured.used, measured.idle);
+            }
+            Err(error) => tracing::debug!(%error, "the queue can't be measured"),
+        }
+    }
+}

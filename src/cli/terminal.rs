@@ -1,0 +1,109 @@
+//! What a person sees on a terminal: foreign text made harmless, colours where there is a terminal, tables.
+//!
+//! Titles, prompts and messages come from other people and other programs. Printed as they are, they could move the cursor, paint a line of ours,
+//! or turn the direction of reading. JSON has escapes of its own and passes by here.
+
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+
+use console::{Alignment, StyledObject, measure_text_width, pad_str, style, truncate_str};
+
+/// Columns that a cell of a table takes at most: what is longer ends in dots.
+const WIDEST: usize = 60;
+
+/// The text on one line, with nothing in it that a terminal obeys.
+pub(super) fn line(text: &str) -> String {
+    let words: Vec<&str> = text.split(['\n', '\r', '\t']).filter(|part| !part.is_empty()).collect();
+    words.join(" ").chars().map(harmless).collect()
+}
+
+/// The text with its own line breaks, and nothing else in it that a terminal obeys.
+pub(super) fn lines(text: &str) -> String {
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A letter as it may be printed: the picture of a control character, and a mark for what is invisible or turns directions.
+fn harmless(letter: char) -> char {
+    match letter {
+        '\u{0}'..='\u{1f}' => char::from_u32(0x2400 + u32::from(letter)).unwrap_or('\u{fffd}'),
+        '\u{7f}' => '\u{2421}',
+        '\u{80}'..='\u{9f}'
+        | '\u{ad}'
+        | '\u{61c}'
+        | '\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}' => '\u{fffd}',
+        letter => letter,
+    }
+}
+
+/// Writes a line to standard output.
+///
+/// # Errors
+/// When nobody reads it any more, for example behind `| head`.
+pub(super) fn print(text: impl Display) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{text}")
+}
+
+/// Whether a command ended because its reader did, as that of `carousel jobs list | head` does.
+pub(super) fn nobody_reads(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+/// Prints rows under their headings, each column as wide as it must be. The cells may hold anything. A column of states is coloured.
+pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> std::io::Result<()> {
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| truncate_str(&line(cell), WIDEST, "...").into_owned()).collect())
+        .collect();
+    let width = |at: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(at)).map(String::as_str);
+        cells.chain([headings[at]]).map(measure_text_width).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
+    let pad = |cell: &str, at: usize| pad_str(cell, widths[at], Alignment::Left, None).into_owned();
+    let heading: Vec<String> = headings.iter().enumerate().map(|(at, heading)| pad(heading, at)).collect();
+    print(style(heading.join("  ").trim_end()).bold())?;
+    for row in &rows {
+        let cells: Vec<String> = row
+            .iter()
+            .enumerate()
+            .map(|(at, cell)| match headings[at] {
+                "STATUS" => pad(&coloured(cell).to_string(), at),
+                _ => pad(cell, at),
+            })
+            .collect();
+        print(cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+/// A word in the colour that its meaning has everywhere: green for good, yellow for waiting or half good, red for bad.
+pub(super) fn coloured(word: &str) -> StyledObject<&str> {
+    match word {
+        "ok" | "completed" => style(word).green(),
+        "warning" | "partial" | "pending" => style(word).yellow(),
+        "FAILED" | "failed" => style(word).red().bold(),
+        "processing" => style(word).cyan(),
+        _ => style(word).dim(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_can_neither_paint_nor_begin_a_line_nor_turn_it() {
+        let hostile = "a\u{1b}[2J\u{1b}]0;title\u{7}b\r\ncarousel: done\u{202e}c\u{9b}31m";
+        let shown = line(hostile);
+        assert!(!shown.chars().any(char::is_control) && !shown.contains('\u{202e}'), "{shown:?}");
+        assert!(shown.starts_with("a\u{241b}[2J") && shown.contains("b carousel: done"), "{shown:?}");
+        assert_eq!(lines("one\ntwo\u{1b}"), "one\ntwo\u{241b}");
+        assert_eq!(line("Grüße, 旅行 🎒"), "Grüße, 旅行 🎒");
+    }
+}

@@ -1,0 +1,132 @@
+//! Source images from this machine into a person's folder, as they are.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use futures::TryStreamExt;
+use indicatif::ProgressBar;
+use sha2::{Digest, Sha256};
+use tokio_util::io::ReaderStream;
+use uuid::{Builder, Uuid};
+
+use super::board;
+use crate::client::{Caller, Error};
+use crate::image;
+use crate::job::Format;
+
+/// What the bucket takes of one file.
+const LARGEST: u64 = 50 << 20;
+/// What a job takes of files.
+const MOST: usize = 16;
+
+/// A picture on this machine, looked at and found fit to be a source.
+pub(super) struct Photo {
+    file: PathBuf,
+    format: Format,
+    bytes: u64,
+    digest: [u8; 32],
+}
+
+/// What was uploaded.
+#[derive(Debug, Default)]
+pub(super) struct Uploaded {
+    /// A path in the bucket for each photo.
+    pub(super) paths: Vec<String>,
+    /// Those that were not there before: what is to go again when nothing comes of it.
+    pub(super) new: Vec<String>,
+}
+
+impl Photo {
+    /// Looks at every file before any is sent.
+    ///
+    /// # Errors
+    /// When one is missing, too large, or no PNG, JPEG or WebP picture; or there are too many.
+    pub(super) fn look(files: &[PathBuf]) -> anyhow::Result<Vec<Self>> {
+        ensure!(files.len() <= MOST, "a job takes {MOST} source images at most, and these are {}", files.len());
+        files.iter().map(|file| Self::open(file).with_context(|| file.display().to_string())).collect()
+    }
+
+    fn open(file: &Path) -> anyhow::Result<Self> {
+        let mut reader = BufReader::new(File::open(file)?);
+        let about = reader.get_ref().metadata()?;
+        ensure!(about.is_file(), "this is no file");
+        ensure!(about.len() <= LARGEST, "it has {} MB, and a source image has 50 MB at most", about.len() >> 20);
+        let format = image::sniff(&mut reader)?.format;
+        reader.rewind()?;
+        let (mut digest, mut buffer, mut bytes) = (Sha256::new(), vec![0; 64 << 10], 0);
+        loop {
+            match reader.read(&mut buffer)? {
+                0 => break,
+                read => {
+                    digest.update(&buffer[..read]);
+                    bytes += read as u64;
+                }
+            }
+        }
+        Ok(Self { file: file.to_owned(), format, bytes, digest: digest.finalize().into() })
+    }
+
+    /// Where it goes. The name is made of the content: the same photo twice is one object, and finds the template that it made the first time.
+    fn path(&self, owner: Uuid) -> String {
+        let mut first = [0; 16];
+        first.copy_from_slice(&self.digest[..16]);
+        self.named(owner, Builder::from_custom_bytes(first).into_uuid())
+    }
+
+    /// A place where nothing is.
+    fn new_path(&self, owner: Uuid) -> String {
+        self.named(owner, Uuid::new_v4())
+    }
+
+    fn named(&self, owner: Uuid, name: Uuid) -> String {
+        format!("{owner}/sources/{name}.{}", self.format.extension())
+    }
+}
+
+/// Uploads photos into the folder of `owner`; those that are there already are left as they are, unless all are to go there `anew`. What has been
+/// done stands in `uploaded`, also when it ends early.
+///
+/// # Errors
+/// What the project answers, with the file's name.
+pub(super) async fn upload(
+    caller: &Caller,
+    owner: Uuid,
+    photos: &[Photo],
+    anew: bool,
+    uploaded: &mut Uploaded,
+) -> anyhow::Result<()> {
+    let bar = board::transfer("Uploading", photos.iter().map(|photo| photo.bytes).sum());
+    for photo in photos {
+        let path = if anew { photo.new_path(owner) } else { photo.path(owner) };
+        let is_new = send(caller, photo, &path, bar.clone())
+            .await
+            .with_context(|| format!("{} can't be uploaded", photo.file.display()))?;
+        uploaded.new.extend(is_new.then(|| path.clone()));
+        uploaded.paths.push(path);
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// Uploads one photo; says whether it was not there before.
+async fn send(caller: &Caller, photo: &Photo, path: &str, bar: ProgressBar) -> anyhow::Result<bool> {
+    let file = tokio::fs::File::open(&photo.file).await?;
+    let body = ReaderStream::new(file).inspect_ok(move |chunk| bar.inc(chunk.len() as u64));
+    match caller.upload(path, photo.format.mime(), Some(photo.bytes), body).await {
+        Ok(()) => Ok(true),
+        Err(Error::Conflict { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Takes back what nothing came of. When that fails, the objects stay with the person's sources.
+pub(super) async fn remove(caller: &Caller, paths: &[String]) {
+    if paths.is_empty() {
+        return;
+    }
+    if let Err(error) = caller.remove(paths).await {
+        tracing::warn!(%error, ?paths, "what was uploaded could not be removed again");
+    }
+}

@@ -1,0 +1,83 @@
+//! Options of the image provider.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use secrecy::SecretString;
+use url::Url;
+
+use super::{given, named};
+
+/// How to reach the image provider, and what to ask of it.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Provider")]
+pub struct Provider {
+    /// Key of the OpenAI API
+    #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true, value_name = "KEY")]
+    pub openai_api_key: Option<SecretString>,
+
+    /// Address of the API, for OpenAI or a compatible server
+    #[arg(long, env = "OPENAI_BASE_URL", value_name = "URL", default_value = "https://api.openai.com/v1")]
+    pub openai_base_url: Url,
+
+    /// Header that carries the key; `authorization` sends `Bearer KEY`, any other name (Azure: api-key) the key alone
+    #[arg(long, env = "CAROUSEL_AUTH_HEADER", value_name = "NAME", default_value = "authorization")]
+    pub auth_header: String,
+
+    /// Query string to add to every call (Azure: api-version=...)
+    #[arg(long, env = "CAROUSEL_QUERY", value_name = "QUERY")]
+    pub query: Option<String>,
+
+    /// Model for jobs that name none
+    #[arg(long, env = "CAROUSEL_MODEL", value_name = "MODEL", default_value = "gpt-image-2")]
+    pub model: String,
+
+    /// Models that jobs may name, by comma; all when empty
+    #[arg(long, env = "CAROUSEL_MODELS", value_name = "MODELS", value_delimiter = ',')]
+    pub models: Vec<String>,
+
+    /// Quality for jobs that name none
+    #[arg(long, env = "CAROUSEL_QUALITY", value_name = "QUALITY", default_value = "medium")]
+    pub quality: String,
+
+    /// Dollars per million tokens as JSON: {"gpt-image-2": {"text_in": 5, "text_in_cached": 1.25, "image_in": 8, "image_in_cached": 2, "image_out": 30}}
+    #[arg(long, env = "CAROUSEL_PRICES", value_name = "JSON")]
+    pub prices: Option<String>,
+
+    /// Hosts from which a picture may be fetched when the provider answers with a URL, by comma; none when empty
+    #[arg(long, env = "CAROUSEL_URL_HOSTS", value_name = "HOSTS", value_delimiter = ',')]
+    pub url_hosts: Vec<String>,
+
+    /// Seconds that one call may take in all
+    #[arg(long, env = "CAROUSEL_CALL_SECONDS", value_name = "S", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub call_seconds: u64,
+}
+
+impl Provider {
+    /// The models that jobs may name; all when there are none.
+    pub fn models(&self) -> Vec<String> {
+        named(&self.models)
+    }
+
+    /// Settings of the provider client.
+    ///
+    /// # Errors
+    /// When the key is missing.
+    pub fn settings(&self) -> anyhow::Result<crate::provider::Settings> {
+        let key = given(self.openai_api_key.as_ref()).context(
+            "OPENAI_API_KEY is not set: create one at the provider, or try everything without one by `carousel dev`",
+        )?;
+        Ok(crate::provider::Settings {
+            base_url: self.openai_base_url.clone(),
+            api_key: key.to_owned().into(),
+            auth_header: self.auth_header.clone(),
+            query: self.query.clone().filter(|query| !query.is_empty()),
+            connect_timeout: Duration::from_secs(10),
+            silence_timeout: Duration::from_secs(60),
+            total_timeout: Duration::from_secs(self.call_seconds),
+            max_answer_bytes: 100 << 20,
+            url_hosts: named(&self.url_hosts),
+        })
+    }
+}

@@ -1,0 +1,202 @@
+//! `POST /api/image-generator/generate-v2`: a job, by JSON or with its photos.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::FromRequest;
+use axum::extract::{Request, State};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::problem::{BadBody, Failures, PROBLEM, Problem};
+use super::request::{Body, By, content_type};
+use super::{Api, upload};
+use crate::client::{Caller, Error, Job};
+use crate::job::{AspectRatio, Format};
+
+/// Says that the answer tells of a job which an earlier request has made.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// What is asked for. What is left out comes from the template, or is the default.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct NewJob {
+    /// One of your templates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) template_id: Option<Uuid>,
+    /// Groups jobs that are sent together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) batch_id: Option<Uuid>,
+    /// What lists show, at most 200 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 200)]
+    pub(super) title: Option<String>,
+    /// What to make of the sources, at most 32000 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 32000)]
+    pub(super) prompt: Option<String>,
+    /// One text a slide; none for a single slide.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_items = 100)]
+    pub(super) slide_prompts: Option<Vec<String>>,
+    /// Objects in the bucket, in your own folder: `{user id}/sources/...`. At most 16, files of the request included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_items = 16)]
+    pub(super) source_paths: Option<Vec<String>>,
+    /// Each once; `1:1` when nobody says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1, max_items = 5)]
+    pub(super) aspect_ratios: Option<Vec<AspectRatio>>,
+    /// Variants of the whole carousel, 1 to 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 10)]
+    pub(super) variants: Option<i32>,
+    /// Style options; each is added to the prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) style: Option<Map<String, Value>>,
+    /// Values for `{{name}}` in the prompts, before the template's own: at most 50, names like `product_2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) variables: Option<BTreeMap<String, String>>,
+    /// Provider model; the worker's default when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 100)]
+    pub(super) model: Option<String>,
+    /// `low`, `medium`, `high`, `xhigh`, `max` or `auto`; the worker's default when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) quality: Option<String>,
+    /// `png` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) output_format: Option<Format>,
+    /// `transparent`, `opaque` or `auto`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) background: Option<String>,
+    /// Previews to show while an image is made, 0 to 3. Each is billed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 3)]
+    pub(super) partial_previews: Option<i32>,
+    /// Order among your own jobs, -100 to 100, higher first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = -100, maximum = 100)]
+    pub(super) priority: Option<i32>,
+    /// Not before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub(super) run_at: Option<String>,
+}
+
+/// A job with its photos.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes a body that is read piece by piece")]
+pub(super) struct JobForm {
+    /// What is asked for, as JSON.
+    job: NewJob,
+    /// Photos: PNG, JPEG or WebP, at most 16 of at most 50 MB each. They are kept byte for byte, behind the job's `source_paths`.
+    #[schema(value_type = Vec<String>, format = Binary)]
+    files: Vec<Vec<u8>>,
+}
+
+/// Makes a repeated request safe.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "it describes a header that is read by hand")]
+pub(super) struct IdempotencyKey {
+    /// A text of your own, unique for this job: a repeated request with it is answered with the first one's job.
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 200, pattern = "^[!-~]+$")]
+    idempotency_key: Option<String>,
+}
+
+/// The request's `Idempotency-Key`.
+pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let wrong = || Problem::malformed("`Idempotency-Key` is not 1 to 200 printable ASCII characters without spaces");
+    let key = key.to_str().map_err(|_| wrong())?;
+    if (1..=200).contains(&key.len()) && key.bytes().all(|letter| letter.is_ascii_graphic()) {
+        Ok(Some(key.to_owned()))
+    } else {
+        Err(wrong())
+    }
+}
+
+/// Make carousels
+///
+/// By JSON, when the photos are in the bucket already or come from a template; or as a form with the photos. The answer comes as soon as the job
+/// is in the queue: watch it by `events`, by Realtime, or by asking for it.
+#[utoipa::path(post, path = "/api/image-generator/generate-v2", tag = "Jobs", params(IdempotencyKey), security(("token" = [])),
+    request_body(content((NewJob = "application/json"), (JobForm = "multipart/form-data"))),
+    responses(
+        (status = 202, description = "The job; it is worked on as soon as a worker is free.", body = Job, headers(
+            ("location" = String, description = "Where the job is."),
+            ("idempotency-replayed" = Option<String>, description = "`true` when an earlier request with the same key has made it."))),
+        (status = 409, description = "Another request is making a job with this key.", body = Problem, content_type = PROBLEM),
+        Failures, BadBody))]
+pub(super) async fn generate(State(api): State<Api>, By(caller): By, request: Request) -> Result<Response, Problem> {
+    let key = key(request.headers())?;
+    if content_type(request.headers()) == "multipart/form-data" {
+        return upload::receive(&api, caller, request, key).await;
+    }
+    let Body(job) = Body::from_request(request, &api).await?;
+    accept(&caller, job, key).await
+}
+
+/// Puts the job into the queue and answers.
+pub(super) async fn accept(caller: &Caller, job: NewJob, key: Option<String>) -> Result<Response, Problem> {
+    match insert(caller, &job, key.as_deref()).await {
+        Ok((job, repeated)) => Ok(accepted(job, repeated)),
+        Err(failed) => Err(failed.error.into()),
+    }
+}
+
+pub(super) fn accepted(job: Job, repeated: bool) -> Response {
+    let location = format!("/api/image-generator/jobs/{}", job.id);
+    let mut answer = (StatusCode::ACCEPTED, [(LOCATION, location)], Json(job)).into_response();
+    if repeated {
+        answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    answer
+}
+
+/// Why there is no job.
+pub(super) struct Failed {
+    pub(super) error: Error,
+    /// Whether it may be there all the same: the project was lost before it could say.
+    pub(super) perhaps_made: bool,
+}
+
+/// Makes the job, or finds the one that an earlier request with the same key has made, and says which.
+pub(super) async fn insert(caller: &Caller, job: &NewJob, key: Option<&str>) -> Result<(Job, bool), Failed> {
+    #[derive(Serialize)]
+    struct Row<'a> {
+        id: Uuid,
+        #[serde(flatten)]
+        job: &'a NewJob,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        idempotency_key: Option<&'a str>,
+    }
+    // An id of ours: when the answer is lost, it tells whether the job was made.
+    let row = Row { id: Uuid::new_v4(), job, idempotency_key: key };
+    let error = match caller.insert_job(&row).await {
+        Ok(job) => return Ok((job, false)),
+        Err(error) => error,
+    };
+    match (&error, key) {
+        (Error::Conflict { .. }, Some(key)) => match caller.job_by_key(key).await {
+            Ok(job) => Ok((job, true)),
+            // It was there, and is gone again.
+            Err(Error::NotFound) => Err(Failed { error, perhaps_made: false }),
+            Err(error) => Err(Failed { error, perhaps_made: false }),
+        },
+        (Error::Unreachable { .. } | Error::Unavailable { .. } | Error::NotUnderstood { .. }, _) => {
+            match caller.job(row.id).await {
+                Ok(job) => Ok((job, false)),
+                Err(Error::NotFound) => Err(Failed { error, perhaps_made: false }),
+                Err(_) => Err(Failed { error, perhaps_made: true }),
+            }
+        }
+        _ => Err(Failed { error, perhaps_made: false }),
+    }
+}

@@ -1,0 +1,246 @@
+//! A job with its photos: each file goes from the request to the bucket as it comes, byte for byte, in bounded memory.
+//!
+//! What was put into the bucket is taken out again when no job comes of it: a refused job, a repeated one, a file that is none, a request that breaks
+//! off. The work is a task of its own, which goes on when the connection has gone, so that it always gets to that.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use bytes::Bytes;
+use futures::stream::{self, StreamExt};
+use multer::Field;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::Api;
+use super::form::{Form, broken};
+use super::generate::{Failed, NewJob, accepted, insert};
+use super::problem::Problem;
+use super::request::{MAX_JSON, parse, too_slow};
+use crate::client::{Caller, Error};
+use crate::job::Format;
+
+/// Files of a request, and sources of a job.
+const MAX_FILES: usize = 16;
+/// What the bucket takes.
+const MAX_FILE: usize = 50 << 20;
+/// How long a body may take in all.
+const WHOLE: Duration = Duration::from_secs(600);
+/// What an upload still gets when the server is to end.
+const GRACE: Duration = Duration::from_secs(10);
+/// Tries to remove what no job came of.
+const REMOVALS: u32 = 3;
+
+/// Takes in a form and answers with its job.
+pub(super) async fn receive(
+    api: &Api,
+    caller: Caller,
+    request: Request,
+    key: Option<String>,
+) -> Result<Response, Problem> {
+    let boundary = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let boundary = boundary.and_then(|value| multer::parse_boundary(value).ok());
+    let form = Form::new(request.into_body());
+    let begun = async {
+        let boundary =
+            boundary.ok_or_else(|| Problem::malformed("`Content-Type` names no boundary of the form's parts"))?;
+        // The project judges the token before a byte of the body is taken; a repeated request needs none of it.
+        let repeated = match &key {
+            Some(key) => match caller.job_by_key(key).await {
+                Ok(job) => Some(accepted(job, true)),
+                Err(Error::NotFound) => None,
+                Err(error) => return Err(error.into()),
+            },
+            None => caller.prove().await.map(|()| None)?,
+        };
+        let user =
+            caller.claimed_user().ok_or_else(|| Error::Unauthorized { message: "it names no user".to_owned() })?;
+        Ok((boundary, user, api.uploads.take(user)?, repeated))
+    };
+    let (boundary, user, place) = match begun.await {
+        Ok((boundary, user, place, None)) => (boundary, user, place),
+        Ok((.., Some(repeated))) => {
+            api.tasks.spawn(form.discard());
+            return Ok(repeated);
+        }
+        Err(problem) => {
+            api.tasks.spawn(form.discard());
+            return Err(problem);
+        }
+    };
+    let (answer, answered) = oneshot::channel();
+    let end = api.end.clone();
+    api.tasks.spawn(async move {
+        let mut taking = Taking { caller, user, stored: Vec::new(), job: None };
+        let outcome = taking.run(&form, boundary, key, end).await;
+        let refused = outcome.is_err();
+        // Nobody waits for it when the connection has gone.
+        let _ = answer.send(outcome);
+        drop(place);
+        if refused {
+            form.discard().await;
+        }
+    });
+    answered.await.map_err(|_| Problem::internal())?
+}
+
+/// A form that is being taken in.
+struct Taking {
+    caller: Caller,
+    user: Uuid,
+    /// Paths that are in the bucket, or may be.
+    stored: Vec<String>,
+    job: Option<NewJob>,
+}
+
+impl Taking {
+    async fn run(
+        &mut self,
+        form: &Form,
+        boundary: String,
+        key: Option<String>,
+        end: CancellationToken,
+    ) -> Result<Response, Problem> {
+        let ending = async {
+            end.cancelled().await;
+            sleep(GRACE).await;
+        };
+        let taken = tokio::select! {
+            taken = timeout(WHOLE, self.take(form, boundary)) => taken.unwrap_or_else(|_| Err(too_slow())),
+            () = ending => Err(Problem::busy()),
+        };
+        let job = match taken {
+            Ok(()) => self.job.take().ok_or_else(|| Problem::malformed("the form has no part `job`")),
+            Err(problem) => Err(problem),
+        };
+        let mut job = match job {
+            Ok(job) => job,
+            Err(problem) => {
+                self.forget().await;
+                return Err(problem);
+            }
+        };
+        if !self.stored.is_empty() {
+            job.source_paths.get_or_insert_default().extend(self.stored.iter().cloned());
+        }
+        match insert(&self.caller, &job, key.as_deref()).await {
+            Ok((job, repeated)) => {
+                if repeated {
+                    self.forget().await;
+                }
+                Ok(accepted(job, repeated))
+            }
+            Err(Failed { error, perhaps_made }) => {
+                if perhaps_made {
+                    tracing::warn!(%error, paths = ?self.stored, "files stay in the bucket: whether there is a job of them is not known");
+                } else {
+                    self.forget().await;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Reads all parts: files go to the bucket, the job is kept.
+    async fn take(&mut self, form: &Form, boundary: String) -> Result<(), Problem> {
+        let mut parts = form.parts(boundary);
+        while let Some(part) = parts.next_field().await.map_err(broken)? {
+            form.understood();
+            match part.name() {
+                Some("job") if self.job.is_none() => self.job = Some(job(part, form).await?),
+                Some("job") => return Err(Problem::malformed("the form has two parts `job`")),
+                Some("files") => self.store(part, form).await?,
+                _ => return Err(Problem::malformed("the form has a part that is neither `job` nor `files`")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a file into the bucket.
+    async fn store(&mut self, mut part: Field<'static>, form: &Form) -> Result<(), Problem> {
+        if self.stored.len() == MAX_FILES {
+            let detail = format!("the request has more than {MAX_FILES} files");
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "too_many_sources", detail));
+        }
+        let mut head = Vec::new();
+        let mut first = Vec::new();
+        while head.len() < Format::MAGIC {
+            let Some(chunk) = part.chunk().await.map_err(broken)? else { break };
+            form.understood();
+            head.extend_from_slice(&chunk[..chunk.len().min(Format::MAGIC)]);
+            first.push(chunk);
+        }
+        let format = Format::of(&head).ok_or_else(|| {
+            let detail =
+                format!("file {} is no PNG, JPEG or WebP picture, whatever its name says", self.stored.len() + 1);
+            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "source_not_an_image", detail)
+        })?;
+        let path = format!("{}/sources/{}.{}", self.user, Uuid::new_v4(), format.extension());
+        self.stored.push(path.clone());
+
+        // The upload tells only that its body broke off: why is kept here.
+        let fault = Arc::new(Mutex::new(None));
+        let keep = Arc::clone(&fault);
+        let (form, number) = (form.clone(), self.stored.len());
+        let mut sent = 0;
+        let bytes = stream::iter(first.into_iter().map(Ok)).chain(part).map(move |chunk| {
+            form.understood();
+            let chunk = chunk.map_err(broken).and_then(|chunk: Bytes| {
+                sent += chunk.len();
+                if sent <= MAX_FILE { Ok(chunk) } else { Err(too_large(number)) }
+            });
+            chunk.map_err(|problem| {
+                keep.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(problem);
+                io::Error::other("the request broke off")
+            })
+        });
+        let uploaded = self.caller.upload(&path, format.mime(), None, bytes).await;
+        let fault = fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (fault, uploaded) {
+            (Some(problem), _) => Err(problem),
+            (None, uploaded) => Ok(uploaded?),
+        }
+    }
+
+    /// Takes out of the bucket what no job came of.
+    async fn forget(&mut self) {
+        let paths = std::mem::take(&mut self.stored);
+        if paths.is_empty() {
+            return;
+        }
+        for attempt in 1..=REMOVALS {
+            match self.caller.remove(&paths).await {
+                Ok(_) => return,
+                Err(error) if attempt == REMOVALS => {
+                    tracing::warn!(%error, ?paths, "files that no job names stay in the bucket");
+                }
+                Err(_) => sleep(Duration::from_secs(1)).await,
+            }
+        }
+    }
+}
+
+/// The part `job`.
+async fn job(mut part: Field<'static>, form: &Form) -> Result<NewJob, Problem> {
+    let mut text = Vec::new();
+    while let Some(chunk) = part.chunk().await.map_err(broken)? {
+        form.understood();
+        text.extend_from_slice(&chunk);
+        if text.len() > MAX_JSON {
+            return Err(Problem::body_too_large("4 MiB in its part `job`"));
+        }
+    }
+    parse(&text)
+}
+
+fn too_large(number: usize) -> Problem {
+    let detail = format!("file {number} has more than 50 MB");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", detail)
+}

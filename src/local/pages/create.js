@@ -1,0 +1,104 @@
+// /image-generator: what to make, of what, and what it costs; then a row in image_generation_jobs.
+
+import { estimate, factors, imageCount } from './form/estimate.js';
+import { Fields } from './form/fields.js';
+import { Slides } from './form/slides.js';
+import { Sources } from './form/sources.js';
+import { Style } from './form/style.js';
+import { Variables, namesIn } from './form/variables.js';
+import { config, ok, supabase } from './project/client.js';
+import { refusal } from './project/refusal.js';
+import { signedIn } from './project/session.js';
+import { byId } from './show/element.js';
+import { act, tellConnection, welcome } from './show/frame.js';
+import { count, dollars } from './show/words.js';
+
+const user = await signedIn();
+welcome(user);
+
+const fields = new Fields(changed);
+const slides = new Slides(changed);
+const sources = new Sources(changed);
+const style = new Style(changed);
+const variables = new Variables();
+/** The template that the form was filled from. */
+let template = null;
+/** Names this request: sent twice, it is one job. What is changed is another request. */
+let key = crypto.randomUUID();
+
+const wanted = new URLSearchParams(location.search).get('template');
+if (wanted) await fill(wanted).catch(tellConnection);
+changed();
+
+byId('form').addEventListener('input', changed);
+byId('form').addEventListener('submit', (event) => {
+  event.preventDefault();
+  act(byId('submit'), submit);
+});
+
+/** Shows what the form comes to now. */
+function changed() {
+  key = crypto.randomUUID();
+  const job = read();
+  variables.ask(namesIn(job.prompt, ...job.slide_prompts));
+  const images = imageCount(job);
+  say('total', count(images, 'image'));
+  byId('total').classList.toggle('too-many', images > 100);
+  say('factors', images > 100 ? 'A job makes at most 100: take fewer variants, slides or shapes.' : factors(job));
+  const cost = estimate(job, sources.length);
+  say('cost', cost === null ? 'unknown' : `about ${dollars(cost)}`);
+  const known = 'From published prices. What it did cost stands on the job; the provider counts tokens.';
+  say('cost-help', cost === null ? `No price is known for ${config.model}.` : known);
+}
+
+/** Sets a text that is another; a screen reader reads the same one again otherwise. */
+function say(id, text) {
+  if (byId(id).textContent !== text) byId(id).textContent = text;
+}
+
+/** The row to insert, without its sources. */
+function read() {
+  return { ...fields.read(), slide_prompts: slides.read(), style: style.read() };
+}
+
+async function submit() {
+  refuse(null);
+  const missing = variables.missing();
+  if (missing) return refuse({ text: `Give {{${missing}}} a value.`, part: 'variables' });
+  const paths = await sources.paths();
+  if (!paths) return refuse({ text: 'A photo could not be uploaded. Try it again or remove it.', part: 'photos' });
+  const job = { ...read(), source_paths: paths, variables: variables.read(), idempotency_key: key };
+  // Other photos make another template.
+  if (template && `${template.source_paths}` === `${paths}`) job.template_id = template.id;
+
+  const { data, error } = await supabase.from('image_generation_jobs').insert(job).select('id').single();
+  const isRepeated = error?.code === '23505';
+  if (error?.details === 'template_not_found') template = null;
+  if (error && !isRepeated) return refuse(refusal(error));
+  const { id } = isRepeated
+    ? await ok(supabase.from('image_generation_jobs').select('id').eq('idempotency_key', job.idempotency_key).single())
+    : data;
+  location.assign(`/image-generator/jobs/${id}`);
+}
+
+/** Shows why there is no job, and brings the person to the part that it is about. */
+function refuse(reason) {
+  byId('refusal').hidden = !reason;
+  byId('refusal').textContent = reason?.text ?? '';
+  for (const part of document.querySelectorAll('.is-refused')) part.classList.remove('is-refused');
+  const part = reason?.part && byId(`part-${reason.part}`);
+  if (!part) return;
+  part.classList.add('is-refused');
+  part.querySelector('textarea, input, button')?.focus();
+}
+
+async function fill(id) {
+  template = await ok(supabase.from('image_generation_templates').select().eq('id', id).single());
+  fields.fill(template);
+  slides.fill(template.slide_prompts);
+  style.fill(template.style);
+  variables.fill(template.variables);
+  sources.fill(template.source_paths);
+  byId('template-note').hidden = false;
+  byId('template-note').textContent = `From the template “${template.name}”`;
+}

@@ -1,0 +1,14 @@
+//! What stands at the edge: the programs and platforms in front of the API that `edge-config/` has files for, and the Edge Function that does
+//! without any of them. Each runs in its real program where there is one to install.
+#![cfg(feature = "local")]
+
+#[path = "../deployment/mod.rs"]
+mod deployment;
+#[path = "../project/mod.rs"]
+mod project;
+
+mod caddy;
+mod function;
+mod program;
+mod routes;
+mod scene;
