@@ -1,28 +1,35 @@
--- Writes down that a paid call for image $3 is about to be made, under the lease ($1 job, $2 token). $4 model, $5 quality, $6 prompt.
--- No row: the lease is lost. No id: the provider is to be left alone for that many seconds.
-with held as (
+-- Writes down that paid calls are about to be made, each under its lease: $1 jobs, $2 tokens, $3 images, $4 models, $5 qualities, $6 prompts.
+-- A row for each call; none when its lease is lost, or somebody else holds one of its rows. No id: the provider is to be left alone for
+-- that many seconds.
+with held as materialized (
     -- The job before its lease, in the order in which a deletion takes them.
-    select lease.job_id, lease.user_id, lease.worker_id, lease.attempt
-    from public.image_generation_jobs job
-    join carousel_private.leases lease on lease.job_id = job.id
-    where job.id = $1 and lease.token = $2
-    for key share of job for share of lease
+    select wish.place, wish.job_id, wish.image_id, wish.model, wish.quality, wish.prompt, lease.user_id, lease.worker_id, lease.attempt
+    from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::text[]) with ordinality
+        as wish (job_id, token, image_id, model, quality, prompt, place)
+    join public.image_generation_jobs job on job.id = wish.job_id
+    join carousel_private.leases lease on lease.job_id = job.id and lease.token = wish.token
+    join public.generated_carousel_images image on image.id = wish.image_id and image.job_id = job.id
+    for key share of job skip locked
+    for share of lease skip locked
+    for no key update of image skip locked
 ),
 pause as materialized (
     select carousel_private.pause_left() as seconds
 ),
 image as (
     update public.generated_carousel_images image
-    set status = 'generating', model = $4, quality = $5, prompt = $6, error_code = null, error_message = null
+    set status = 'generating', model = held.model, quality = held.quality, prompt = held.prompt, error_code = null, error_message = null
     from held cross join pause
-    where image.id = $3 and image.job_id = held.job_id and pause.seconds = 0
-    returning image.id
+    where image.id = held.image_id and pause.seconds = 0
 ),
 call as (
     insert into carousel_private.provider_calls (job_id, image_id, user_id, worker_id, attempt, model)
-    select held.job_id, image.id, held.user_id, held.worker_id, held.attempt, $4
-    from held cross join image
-    returning id
+    select held.job_id, held.image_id, held.user_id, held.worker_id, held.attempt, held.model
+    from held cross join pause
+    where pause.seconds = 0
+    returning id, image_id
 )
-select (select id from call) as id, pause.seconds
-from held cross join pause
+select held.place, call.id, pause.seconds
+from held
+cross join pause
+left join call on call.image_id = held.image_id

@@ -1,5 +1,5 @@
 -- Records that image $3 can't be made, under the lease ($1 job, $2 token): $4 its call (null when none was made), $5 code, $6 words,
--- $7 the provider's request id. Shows the job's progress when $8 says so.
+-- $7 the provider's request id.
 with held as (
     -- The job before its lease, in the order in which a deletion takes them.
     select lease.job_id
@@ -20,20 +20,5 @@ call as (
     set finished_at = now(), outcome = $5, request_id = $7
     from image
     where call.id = $4 and call.finished_at is null
-),
-counted as (
-    select count(*) filter (where other.status = 'completed') as completed, count(*) filter (where other.status = 'failed') + 1 as failed
-    from image
-    left join public.generated_carousel_images other on other.job_id = $1 and other.id <> $3
-    group by image.id
-),
-job as (
-    update public.image_generation_jobs job
-    set completed_images = counted.completed,
-        failed_images = counted.failed,
-        progress = least(99, 5 + 94 * (counted.completed + counted.failed) / job.total_images),
-        message = format('%s of %s images are done, %s failed', counted.completed, job.total_images, counted.failed)
-    from counted
-    where job.id = $1 and $8
 )
 select id from image

@@ -1,54 +1,51 @@
--- Records image $3 under the lease ($1 job, $2 token), closes its call $4 and, when $16 says so, shows the job's progress.
-with held as (
+-- Records finished images and closes their calls, each under its lease: $1 jobs, $2 tokens, $3 images, $4 calls, then what their rows tell.
+-- A row for each image; none when its lease is lost, or somebody else holds one of its rows.
+with held as materialized (
     -- The job before its lease, in the order in which a deletion takes them.
-    select lease.job_id
-    from public.image_generation_jobs job
-    join carousel_private.leases lease on lease.job_id = job.id
-    where job.id = $1 and lease.token = $2
-    for key share of job for share of lease
+    select wish.*
+    from unnest(
+        $1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::integer[], $8::integer[], $9::bigint[], $10::text[],
+        $11::text[], $12::jsonb[], $13::bigint[], $14::integer[], $15::text[]
+    ) with ordinality as wish (
+        job_id, token, image_id, call_id, storage_path, thumbhash, width, height, bytes, mime_type,
+        sha256, usage, cost_millionths, duration_ms, request_id, place
+    )
+    join public.image_generation_jobs job on job.id = wish.job_id
+    join carousel_private.leases lease on lease.job_id = job.id and lease.token = wish.token
+    join public.generated_carousel_images image on image.id = wish.image_id and image.job_id = job.id
+    -- Again after an answer that was lost: the same image is recorded once more.
+    where image.status in ('generating', 'completed')
+    for key share of job skip locked
+    for share of lease skip locked
+    for no key update of image skip locked
 ),
 image as (
     update public.generated_carousel_images image
     set status = 'completed',
-        storage_path = $5,
+        storage_path = held.storage_path,
         preview_path = null,
-        thumbhash = $6,
-        width = $7,
-        height = $8,
-        bytes = $9,
-        mime_type = $10,
-        sha256 = $11,
-        usage = $12,
-        cost_usd = $13::bigint / 1000000.0,
-        duration_ms = $14,
-        provider_request_id = $15,
+        thumbhash = held.thumbhash,
+        width = held.width,
+        height = held.height,
+        bytes = held.bytes,
+        mime_type = held.mime_type,
+        sha256 = held.sha256,
+        usage = held.usage,
+        cost_usd = held.cost_millionths / 1000000.0,
+        duration_ms = held.duration_ms,
+        provider_request_id = held.request_id,
         completed_at = now()
     from held
-    where image.id = $3 and image.job_id = held.job_id
-        -- Again after an answer that was lost: the same image is recorded once more.
-        and image.status in ('generating', 'completed')
-    returning image.id
+    where image.id = held.image_id
 ),
 call as (
     update carousel_private.provider_calls call
-    set finished_at = now(), outcome = 'completed', request_id = $15, usage = $12, cost_usd = $13::bigint / 1000000.0
-    from image
-    where call.id = $4
-),
--- This statement does not see its own changes: the image is counted by hand.
-counted as (
-    select count(*) filter (where other.status = 'completed') + 1 as completed, count(*) filter (where other.status = 'failed') as failed
-    from image
-    left join public.generated_carousel_images other on other.job_id = $1 and other.id <> $3
-    group by image.id
-),
-job as (
-    update public.image_generation_jobs job
-    set completed_images = counted.completed,
-        failed_images = counted.failed,
-        progress = least(99, 5 + 94 * (counted.completed + counted.failed) / job.total_images),
-        message = format('%s of %s images are done', counted.completed, job.total_images)
-    from counted
-    where job.id = $1 and $16
+    set finished_at = now(),
+        outcome = 'completed',
+        request_id = held.request_id,
+        usage = held.usage,
+        cost_usd = held.cost_millionths / 1000000.0
+    from held
+    where call.id = held.call_id
 )
-select id from image
+select place from held

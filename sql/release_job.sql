@@ -36,7 +36,8 @@ set status = outcome.status,
     failed_images = image.failed,
     cost_usd = image.cost_usd,
     usage = image.usage,
-    attempt = job.attempt - 1,
+    -- A job that was not started yet has not counted it.
+    attempt = job.attempt - (job.status = 'processing')::integer,
     run_at = case outcome.status when 'pending' then now() + make_interval(secs => $3) else job.run_at end,
     finished_at = case when outcome.status <> 'pending' then now() end
 from outcome

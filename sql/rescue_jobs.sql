@@ -11,20 +11,22 @@ with expired as (
         for no key update of job skip locked
         for update of lease skip locked
     )
-    returning job_id
+    returning job_id, attempt
 ),
 image as (
-    select expired.job_id, counted.* from expired cross join lateral carousel_private.count_images(expired.job_id) as counted
+    select expired.job_id, expired.attempt, counted.* from expired cross join lateral carousel_private.count_images(expired.job_id) as counted
 ),
 judged as (
     select
         job.id,
+        -- The lease's: the job may not have been started yet.
+        image.attempt,
         image.completed,
         image.failed,
         image.cost_usd,
         image.usage,
         case
-            when job.attempt < $1 and job.cancel_requested_at is null then 'pending'
+            when image.attempt < $1 and job.cancel_requested_at is null then 'pending'
             when image.completed = job.total_images then 'completed'
             when job.cancel_requested_at is not null then 'cancelled'
             when image.completed > 0 then 'partial'
@@ -56,6 +58,9 @@ set status = judged.status,
     failed_images = case when judged.status in ('partial', 'failed') then job.total_images - judged.completed else judged.failed end,
     cost_usd = judged.cost_usd,
     usage = judged.usage,
+    attempt = judged.attempt,
+    -- A job that was not started yet changes nothing else by which its trigger would see that it waits again.
+    run_at = case when judged.status = 'pending' then now() else job.run_at end,
     error_code = case when judged.status in ('partial', 'failed') then 'worker_lost' end,
     error_message = case when judged.status in ('partial', 'failed') then 'Given up: every worker that took it was lost' end,
     finished_at = case when judged.status <> 'pending' then now() end

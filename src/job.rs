@@ -60,25 +60,6 @@ pub struct Image {
     pub ratio: AspectRatio,
 }
 
-/// How far a job has come, as its row says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// The sources are being fetched.
-    Fetching,
-    /// Images are being made.
-    Generating,
-}
-
-impl Stage {
-    /// The stage as it stands in rows.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Fetching => "fetching",
-            Self::Generating => "generating",
-        }
-    }
-}
-
 /// State in which a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {

@@ -9,7 +9,7 @@
 //! 5. [`provider`] sends them with the slide's prompt to `POST /v1/images/edits`.
 //! 6. [`image`] decodes the answer and checks that it is what was asked for.
 //! 7. [`storage`] puts it into the bucket, under the owner's folder.
-//! 8. The lease records the image and the job's progress in one statement.
+//! 8. The lease records the image and its call in one statement, and the job's progress beside it.
 //! 9. The publication hands the changed rows to Realtime, and Realtime to the browser.
 //!
 //! Who has no supabase-js comes through [`http`], which acts with its callers' own tokens; [`client`] is how anybody acts on a project.

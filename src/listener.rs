@@ -106,16 +106,14 @@ impl Listener {
 
     async fn listen(&self, signals: &mpsc::Sender<Signal>, mut connected: impl FnMut()) -> Result<(), Error> {
         let (client, connection) = self.database.connect(self.tls.clone()).await?;
-        let (heard, mut messages) = mpsc::channel(64);
-        let pump = tokio::spawn(pump(connection, heard));
+        let mut pump = tokio::spawn(pump(connection, signals.clone()));
         let listened = subscribe(&client).await;
         if listened.is_ok() {
             connected();
             let _ = signals.send(Signal::Connected).await;
-            while let Some(signal) = messages.recv().await {
-                if signals.send(signal).await.is_err() {
-                    break;
-                }
+            tokio::select! {
+                _ = &mut pump => {}
+                () = signals.closed() => {}
             }
         }
         pump.abort();

@@ -36,6 +36,16 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
     ),
     migration("20261122001200", "sweep", include_str!("../supabase/migrations/20261122001200_sweep.sql")),
     migration("20261122001300", "dashboard", include_str!("../supabase/migrations/20261122001300_dashboard.sql")),
+    migration(
+        "20261125000100",
+        "leased_while_pending",
+        include_str!("../supabase/migrations/20261125000100_leased_while_pending.sql"),
+    ),
+    migration(
+        "20261125000200",
+        "count_images_of_many",
+        include_str!("../supabase/migrations/20261125000200_count_images_of_many.sql"),
+    ),
 ];
 
 const fn migration(

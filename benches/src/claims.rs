@@ -140,41 +140,40 @@ async fn plans(project: &Project) -> anyhow::Result<()> {
     let client = &project.admin;
     client.batch_execute("analyze; begin").await?;
     explain(client, &folder, "claim_jobs", include_str!("../../sql/claim_jobs.sql"), &CLAIM).await?;
-    let some = "select lease.job_id::text, lease.token::text, image.id::text from carousel_private.leases lease
-        join public.generated_carousel_images image using (job_id) limit 1";
+    let some = "select job_id::text, token::text from carousel_private.leases limit 1";
     let row = client.query_one(some, &[]).await.context("something was claimed")?;
-    let quoted = |index: usize| format!("'{}'::uuid", row.get::<_, &str>(index));
-    let (job, token, image) = (quoted(0), row.get::<_, &str>(1), quoted(2));
-    explain(client, &folder, "list_images", include_str!("../../sql/list_images.sql"), &[&job]).await?;
-    explain(
-        client,
-        &folder,
-        "report_progress",
-        include_str!("../../sql/report_progress.sql"),
-        &[&job, token, "'generating'"],
-    )
-    .await?;
-    let values = [&job, token, &image, "'gpt-image-2'", "'medium'", "'a cup'"];
-    explain(client, &folder, "begin_call", include_str!("../../sql/begin_call.sql"), &values).await?;
+    let array = |value: &str, kind: &str| format!("array[{value}]::{kind}[]");
+    let (job, token) = (array(&format!("'{}'", row.get::<_, &str>(0)), "uuid"), row.get::<_, String>(1));
+    let tokens = array(&token, "bigint");
+    explain(client, &folder, "start_job", include_str!("../../sql/start_job.sql"), &[&job, &tokens]).await?;
+    explain(client, &folder, "report_progress", include_str!("../../sql/report_progress.sql"), &[&job, &tokens]).await?;
+    let some = "select id::text from public.generated_carousel_images where status = 'pending' and job_id = $1::text::uuid";
+    let image: String = client.query_one(some, &[&row.get::<_, &str>(0)]).await?.get(0);
+    let image = array(&format!("'{image}'"), "uuid");
+    let text = |value: &str| array(&format!("'{value}'"), "text");
+    let values = [&job, &tokens, &image, &text("gpt-image-2"), &text("medium"), &text("a cup")];
+    explain(client, &folder, "begin_call", include_str!("../../sql/begin_call.sql"), &values.map(String::as_str)).await?;
     let call: String = client.query_one("select max(id)::text from carousel_private.provider_calls", &[]).await?.get(0);
+    let path = "array(select user_id || '/jobs/' || job_id || '/a.png' from carousel_private.leases where token = $2)".replace("$2", &token);
+    let number = |value: &str, kind: &str| array(value, kind);
     let values = [
-        &job,
-        token,
-        &image,
-        &call,
-        "image.user_id || '/jobs/' || image.job_id || '/a.png'",
-        "'hash'",
-        "1024",
-        "1024",
-        "3000000",
-        "'image/png'",
-        "'digest'",
-        "'{}'::jsonb",
-        "53000",
-        "12",
-        "'req_1'",
-        "true",
+        job.clone(),
+        tokens.clone(),
+        image,
+        number(&call, "bigint"),
+        path,
+        text("hash"),
+        number("1024", "integer"),
+        number("1024", "integer"),
+        number("3000000", "bigint"),
+        text("image/png"),
+        text("digest"),
+        array("'{}'", "jsonb"),
+        number("53000", "bigint"),
+        number("12", "integer"),
+        text("req_1"),
     ];
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
     explain(client, &folder, "record_image", include_str!("../../sql/record_image.sql"), &values).await?;
     explain(
         client,
@@ -195,7 +194,7 @@ async fn plans(project: &Project) -> anyhow::Result<()> {
         &folder,
         "finish_job",
         include_str!("../../sql/finish_job.sql"),
-        &[&job, token, "false", "null::text", "null::text"],
+        &[&job, &tokens, "array[false]", "array[null]::text[]", "array[null]::text[]"],
     )
     .await?;
     client.batch_execute("rollback").await?;

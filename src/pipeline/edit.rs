@@ -45,6 +45,7 @@ impl Pipeline {
             }
             let permit = self.calls.acquire().await.map_err(|error| Failure::Internal(error.to_string()))?;
             if gate.closed().is_some() {
+                gate.leave();
                 return Ok(());
             }
             let call = match lease.begin_call(image.id, &edit.model, edit.quality.as_deref(), &edit.prompt).await? {

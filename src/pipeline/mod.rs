@@ -14,13 +14,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 pub use prompt::compose;
 pub use stop::{Stop, StopHandle, Wish, stop};
 
 use crate::failure::Failure;
-use crate::job::{Ending, Stage};
+use crate::job::Ending;
 use crate::provider::{PriceTable, Provider};
 use crate::queue::{self, Fault, Lease};
 use crate::storage::Storage;
@@ -105,7 +105,7 @@ impl Pipeline {
     /// Makes the images that the job still lacks, until they are made or `stop` says otherwise.
     pub async fn run(&self, lease: Lease, mut stop: Stop) -> Outcome {
         let (job, user) = (lease.job.id, lease.job.user_id);
-        let gate = Gate { stop: stop.clone(), paused: AtomicBool::new(false) };
+        let gate = Gate::new(stop.clone());
         let made = tokio::select! {
             made = self.make(&lease, &gate) => made,
             wish = stop.at_once() => match wish {
@@ -115,14 +115,10 @@ impl Pipeline {
             },
         };
         match made {
-            Ok(()) => match gate.closed() {
-                None => end(lease, false, None).await,
-                Some(why) => match lease.list_images().await {
-                    Ok(left) if left.is_empty() => end(lease, false, None).await,
-                    Ok(_) => release(lease, why).await,
-                    Err(error) => left_alone(&error),
-                },
-            },
+            Ok(()) if gate.left.load(Ordering::Relaxed) => {
+                release(lease, gate.closed().unwrap_or(ANOTHER_WORKER)).await
+            }
+            Ok(()) => end(lease, false, None).await,
             Err(Failure::Queue(error)) => left_alone(&error),
             Err(failure) => {
                 tracing::warn!(%job, %user, code = failure.code(), error = %failure, "the job can't be done");
@@ -134,24 +130,27 @@ impl Pipeline {
     }
 
     async fn make(&self, lease: &Lease, gate: &Gate) -> Result<(), Failure> {
-        let images = lease.list_images().await?;
+        // At once: the claim is the permission for both.
+        let started = async { lease.start_job().await.map_err(Failure::from) };
+        let fetched = async { Ok(sources::fetch(&self.storage, &lease.job, &self.settings.spool).await) };
+        let (images, sources) = tokio::try_join!(started, fetched)?;
         if images.is_empty() {
             return Ok(());
         }
-        let sources = sources::fetch(&self.storage, &lease.job, &self.settings.spool).await?;
-        lease.report_progress(Stage::Generating).await?;
+        let sources = sources?;
         let images: Vec<_> =
             images.into_iter().map(|image| self.make_image(lease, image, &sources.files, gate)).collect();
         let mut images = stream::iter(images).buffer_unordered(self.settings.calls_per_job);
         let all = async {
             while let Some(made) = images.next().await {
                 made?;
+                gate.progress.notify_one();
             }
             Ok(())
         };
         tokio::select! {
             made = all => made,
-            failure = report(lease) => Err(failure.into()),
+            failure = report(lease, &gate.progress) => Err(failure.into()),
         }
     }
 }
@@ -161,9 +160,17 @@ struct Gate {
     stop: Stop,
     /// Whether the provider is to be left alone for longer than a job should wait in a worker.
     paused: AtomicBool,
+    /// Whether an image was not begun.
+    left: AtomicBool,
+    /// Told of each image that is over.
+    progress: Notify,
 }
 
 impl Gate {
+    fn new(stop: Stop) -> Self {
+        Self { stop, paused: AtomicBool::new(false), left: AtomicBool::new(false), progress: Notify::new() }
+    }
+
     /// Why no other image may be begun, in words for the job's owner; nothing when one may.
     fn closed(&self) -> Option<&'static str> {
         if self.paused.load(Ordering::Relaxed) {
@@ -183,20 +190,32 @@ impl Gate {
         }
     }
 
+    /// Lets no other image begin: the provider is to be left alone. The one that found out is left to be made.
     fn pause(&self) {
         self.paused.store(true, Ordering::Relaxed);
+        self.leave();
+    }
+
+    /// Says that an image is left to be made.
+    fn leave(&self) {
+        self.left.store(true, Ordering::Relaxed);
     }
 }
 
+/// A job's row shows progress at most so often.
+const BETWEEN_REPORTS: Duration = Duration::from_secs(1);
+
 const ANOTHER_WORKER: &str = "Waiting for another worker";
 
-/// Shows progress that was held back because the row had just changed. Ends only when it fails.
-async fn report(lease: &Lease) -> queue::Error {
+/// Shows that images are being made, and how many are done whenever one more is, but not oftener than once a second: each change of the
+/// job's row costs every subscriber a query. Ends only when it fails.
+async fn report(lease: &Lease, progress: &Notify) -> queue::Error {
     loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        if let Err(error) = lease.report_what_is_owed().await {
+        if let Err(error) = lease.report_progress().await {
             return error;
         }
+        tokio::time::sleep(BETWEEN_REPORTS).await;
+        progress.notified().await;
     }
 }
 

@@ -59,7 +59,7 @@ impl Queue {
             .wait_timeout(Some(SILENCE))
             .create_timeout(Some(SILENCE))
             .build()?;
-        Ok(Self { pool })
+        Ok(Self { pool, writes: Arc::default() })
     }
 
     /// Sends a statement, again while the database is away.

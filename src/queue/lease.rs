@@ -5,17 +5,16 @@
 //! a token can't.
 
 use std::fmt;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::gather::Gather;
+use super::writes::{BeginCall, FinishJob, RecordImage, ReportProgress, StartJob, Under};
 use super::{Error, PROVIDER, Queue, seconds};
-use crate::job::{Ending, Format, Image, Job, Size, Stage};
-
-/// A job row changes at most so often while it runs: each change costs every subscriber a query.
-const BETWEEN_REPORTS: Duration = Duration::from_secs(1);
+use crate::job::{Ending, Format, Image, Job, Size};
 
 /// A claimed job and the permission to write it.
 pub struct Lease {
@@ -23,13 +22,6 @@ pub struct Lease {
     pub job: Job,
     queue: Queue,
     token: i64,
-    report: Mutex<Report>,
-}
-
-/// When the job row last changed, and whether it has something new to tell.
-struct Report {
-    at: Instant,
-    owed: bool,
 }
 
 /// Outcome of a renewal: the lease with this token holds for another while.
@@ -98,7 +90,7 @@ pub struct Fault<'a> {
 
 impl Lease {
     pub(super) fn new(queue: Queue, job: Job, token: i64) -> Self {
-        Self { job, queue, token, report: Mutex::new(Report { at: Instant::now(), owed: false }) }
+        Self { job, queue, token }
     }
 
     /// What the renewal names it by.
@@ -106,35 +98,23 @@ impl Lease {
         self.token
     }
 
-    /// The images that are still to be made.
-    pub async fn list_images(&self) -> Result<Vec<Image>, Error> {
-        let rows = self.queue.rows(include_str!("../../sql/list_images.sql"), &[&self.job.id]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Image {
-                    id: row.try_get("id")?,
-                    variant: row.try_get("variant")?,
-                    slide: row.try_get("slide")?,
-                    ratio: row.try_get::<_, &str>("aspect_ratio")?.parse()?,
-                })
-            })
+    /// Shows the job as being worked on, with a row for each of its images. Returns those that are to be made.
+    pub async fn start_job(&self) -> Result<Vec<Image>, Error> {
+        let row = self.queue.writes.starts.send(&self.queue, StartJob(self.under())).await?.ok_or(Error::Lost)?;
+        let (ids, ratios): (Vec<Uuid>, Vec<&str>) = (row.try_get("ids")?, row.try_get("aspect_ratios")?);
+        let (variants, slides): (Vec<i32>, Vec<i32>) = (row.try_get("variants")?, row.try_get("slides")?);
+        let places = variants.into_iter().zip(slides);
+        ids.into_iter()
+            .zip(places)
+            .zip(ratios)
+            .map(|((id, (variant, slide)), ratio)| Ok(Image { id, variant, slide, ratio: ratio.parse()? }))
             .collect()
     }
 
-    /// Shows the stage, and the counters as the image rows have them.
-    pub async fn report_progress(&self, stage: Stage) -> Result<(), Error> {
-        self.may_report(Duration::ZERO);
-        let statement = include_str!("../../sql/report_progress.sql");
-        self.fenced(statement, &[&self.job.id, &self.token, &stage.as_str()]).await
-    }
-
-    /// Shows the counters if an image was recorded while the row had just changed.
-    pub async fn report_what_is_owed(&self) -> Result<(), Error> {
-        let due = {
-            let report = self.report.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            report.owed && report.at.elapsed() >= BETWEEN_REPORTS
-        };
-        if due { self.report_progress(Stage::Generating).await } else { Ok(()) }
+    /// Shows that images are being made, and the counters as the image rows have them.
+    pub async fn report_progress(&self) -> Result<(), Error> {
+        let write = ReportProgress(self.under());
+        self.queue.writes.reports.send(&self.queue, write).await?.map(|_| ()).ok_or(Error::Lost)
     }
 
     /// Writes down that a paid call is about to be made. Nothing is paid for that was not written down.
@@ -145,10 +125,14 @@ impl Lease {
         quality: Option<&str>,
         prompt: &str,
     ) -> Result<Begun, Error> {
-        let statement = include_str!("../../sql/begin_call.sql");
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
-            [&self.job.id, &self.token, &image, &model, &quality, &prompt];
-        let row = self.queue.row(statement, &values).await?.ok_or(Error::Lost)?;
+        let write = BeginCall {
+            under: self.under(),
+            image,
+            model: model.to_owned(),
+            quality: quality.map(str::to_owned),
+            prompt: prompt.to_owned(),
+        };
+        let row = self.queue.writes.calls.send(&self.queue, write).await?.ok_or(Error::Lost)?;
         match row.try_get("id")? {
             Some(id) => Ok(Begun::Call(CallId(id))),
             None => Ok(Begun::Paused(seconds(row.try_get("seconds")?))),
@@ -180,53 +164,52 @@ impl Lease {
         self.fenced(statement, &[&self.job.id, &self.token, &image, &path]).await
     }
 
-    /// Records a finished image, its call and the job's progress in one statement.
+    /// Records a finished image and its call in one statement.
     pub async fn record_image(&self, image: Uuid, call: CallId, made: &Recorded<'_>) -> Result<(), Error> {
         let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
-        let (width, height) = (number(made.size.width), number(made.size.height));
-        let bytes = i64::try_from(made.bytes).unwrap_or(i64::MAX);
-        let duration = i32::try_from(made.duration.as_millis()).unwrap_or(i32::MAX);
-        let show = self.may_report(BETWEEN_REPORTS);
-        self.fenced(
-            include_str!("../../sql/record_image.sql"),
-            &[
-                &self.job.id,
-                &self.token,
-                &image,
-                &call.0,
-                &made.path,
-                &made.thumbhash,
-                &width,
-                &height,
-                &bytes,
-                &made.format.mime(),
-                &made.sha256,
-                &made.usage,
-                &made.cost,
-                &duration,
-                &made.request_id,
-                &show,
-            ],
-        )
-        .await
+        let write = RecordImage {
+            under: self.under(),
+            image,
+            call: call.0,
+            path: made.path.to_owned(),
+            thumbhash: made.thumbhash.to_owned(),
+            width: number(made.size.width),
+            height: number(made.size.height),
+            bytes: i64::try_from(made.bytes).unwrap_or(i64::MAX),
+            mime: made.format.mime(),
+            sha256: made.sha256.to_owned(),
+            usage: made.usage.cloned(),
+            cost: made.cost,
+            duration_ms: i32::try_from(made.duration.as_millis()).unwrap_or(i32::MAX),
+            request_id: made.request_id.map(str::to_owned),
+        };
+        self.queue.writes.images.send(&self.queue, write).await?.map(|_| ()).ok_or(Error::Lost)
     }
 
     /// Records that an image can't be made; `call` is the paid call that told so, when there was one.
     pub async fn record_failure(&self, image: Uuid, call: Option<CallId>, fault: &Fault<'_>) -> Result<(), Error> {
         let call = call.map(|call| call.0);
-        let show = self.may_report(BETWEEN_REPORTS);
-        self.fenced(
-            include_str!("../../sql/record_failure.sql"),
-            &[&self.job.id, &self.token, &image, &call, &fault.code, &fault.message, &fault.request_id, &show],
-        )
-        .await
+        let statement = include_str!("../../sql/record_failure.sql");
+        let values: [&(dyn ToSql + Sync); 7] =
+            [&self.job.id, &self.token, &image, &call, &fault.code, &fault.message, &fault.request_id];
+        self.fenced(statement, &values).await
     }
 
     /// Ends the job and gives the lease back. What its images are decides how it ended; `fault` ends those that were not made.
     pub async fn finish_job(self, cancelled: bool, fault: Option<&Fault<'_>>) -> Result<Ending, Error> {
-        let (code, message) = (fault.map(|fault| fault.code), fault.map(|fault| fault.message));
-        let statement = include_str!("../../sql/finish_job.sql");
-        let row = self.queue.row(statement, &[&self.job.id, &self.token, &cancelled, &code, &message]).await?;
+        let write = FinishJob {
+            under: self.under(),
+            cancelled,
+            code: fault.map(|fault| fault.code.to_owned()),
+            words: fault.map(|fault| fault.message.to_owned()),
+        };
+        // Ends images as well, which may mean to wait for who marks one of them: not while other jobs are held.
+        let alone = cancelled || fault.is_some();
+        let row = if alone {
+            Gather::send_alone(&self.queue, write).await?
+        } else {
+            self.queue.writes.ends.send(&self.queue, write).await?
+        };
         match row.ok_or(Error::Lost)?.try_get("status")? {
             "completed" => Ok(Ending::Completed),
             "partial" => Ok(Ending::Partial),
@@ -242,18 +225,11 @@ impl Lease {
     }
 
     /// Runs a statement that touches a row exactly when the lease holds, and returns it.
-    async fn fenced(&self, sql: &str, values: &[&(dyn tokio_postgres::types::ToSql + Sync)]) -> Result<(), Error> {
+    async fn fenced(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<(), Error> {
         self.queue.row(sql, values).await?.map(|_| ()).ok_or(Error::Lost)
     }
 
-    /// Whether the job row may change now; if not, it owes a report.
-    fn may_report(&self, pause: Duration) -> bool {
-        let mut report = self.report.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let may = report.at.elapsed() >= pause;
-        if may {
-            report.at = Instant::now();
-        }
-        report.owed = !may;
-        may
+    fn under(&self) -> Under {
+        Under { job: self.job.id, token: self.token }
     }
 }

@@ -7,8 +7,11 @@
 mod cleanup;
 mod connection;
 mod error;
+mod gather;
 mod lease;
+mod writes;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -25,13 +28,14 @@ use crate::job::Job;
 /// Name of the provider's row in `carousel_private.provider_budget`: one key, one budget.
 const PROVIDER: &str = "openai";
 
-/// Jobs that one claim takes at most. Each number up to it is a statement of its own to PostgreSQL, whose plan is kept.
-pub const MOST_CLAIMED: usize = 16;
+/// Jobs that one claim takes at most.
+pub const MOST_CLAIMED: usize = 64;
 
 /// Connections to the database, shared by everything that reads or writes the queue. Cheap to clone.
 #[derive(Clone)]
 pub struct Queue {
     pool: deadpool_postgres::Pool,
+    writes: Arc<writes::Writes>,
 }
 
 /// What a worker says of itself to the dashboard.
@@ -78,10 +82,10 @@ pub struct ToDo {
 }
 
 impl Queue {
-    /// Takes up to `slots` jobs, but no more than [`MOST_CLAIMED`], round the users, and leases them to `worker` for the time `lease`.
+    /// Takes jobs, round the users, and leases them to `worker` for the time `lease`: as many as the largest power of two that is not above
+    /// `slots` and [`MOST_CLAIMED`], so that PostgreSQL has few statements whose plans it keeps.
     pub async fn claim_jobs(&self, worker: Uuid, slots: usize, lease: Duration) -> Result<Vec<Lease>, Error> {
-        let slots = slots.min(MOST_CLAIMED).to_string();
-        let statement = include_str!("../../sql/claim_jobs.sql").replace("$3", &slots);
+        let statement = include_str!("../../sql/claim_jobs.sql").replace("$3", &at_once(slots).to_string());
         // Not sent again when the database goes away in mid-claim: the next wake claims anew, and what this one took runs out.
         let rows = self.once(&statement, &[&worker, &lease.as_secs_f64()]).await?;
         rows.iter().map(|row| Ok(Lease::new(self.clone(), job(row)?, row.try_get("token")?))).collect()
@@ -147,6 +151,12 @@ impl Queue {
             next: row.try_get::<_, Option<f64>>("next_in_seconds")?.map(seconds),
         })
     }
+}
+
+/// How many jobs a claim for `slots` takes at most.
+pub fn at_once(slots: usize) -> usize {
+    let slots = slots.clamp(1, MOST_CLAIMED);
+    1 << slots.ilog2()
 }
 
 fn job(row: &Row) -> Result<Job, Error> {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::listener::{Listener, Signal};
 use crate::pipeline::{Outcome, Pipeline, StopHandle, Wish, stop};
-use crate::queue::{MOST_CLAIMED, Queue, ToDo, WorkerReport};
+use crate::queue::{self, Queue, ToDo, WorkerReport};
 use crate::storage::Storage;
 use crate::telemetry::metrics;
 use renewal::Held;
@@ -144,7 +144,7 @@ impl Shift {
 
     /// Claims for the free slots and starts what it got. Says whether there may be more.
     async fn claim(&mut self) -> bool {
-        let slots = self.free().min(MOST_CLAIMED);
+        let slots = self.free();
         let started = Instant::now();
         let leases = match self.worker.queue.claim_jobs(self.id, slots, self.worker.settings.lease).await {
             Ok(leases) => leases,
@@ -153,7 +153,7 @@ impl Shift {
                 return false;
             }
         };
-        let more = leases.len() == slots;
+        let more = leases.len() == queue::at_once(slots);
         for lease in leases {
             let (handle, stop) = stop();
             let (job, token) = (lease.job.id, lease.token());

@@ -116,11 +116,11 @@ impl Step {
                 if self == Self::Recording {
                     reached.locks.push(scene.lock(&image).await);
                     stall.release();
-                    scene.until_blocked("Records image").await;
+                    scene.until_blocked("Records finished images").await;
                 } else if self == Self::Finishing {
                     reached.locks.push(scene.lock(&format!("{lease} key share")).await);
                     stall.release();
-                    scene.until_blocked("Ends the job").await;
+                    scene.until_blocked("Ends jobs").await;
                 }
                 reached.stalls.push(stall);
             }

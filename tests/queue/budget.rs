@@ -18,7 +18,7 @@ async fn a_pause_stops_claims_and_calls_of_every_worker_and_is_looked_at_when_it
     running.pause_provider(Duration::from_secs(300), "the quota is spent").await.unwrap();
     running.pause_provider(Duration::from_secs(1), "a shorter one").await.unwrap();
     assert!(claim(&two, 1).await.is_empty());
-    let image = running.list_images().await.unwrap()[0];
+    let image = running.start_job().await.unwrap()[0];
     match running.begin_call(image.id, "gpt-image-2", None, "a cup").await.unwrap() {
         Begun::Paused(pause) => assert!(pause > Duration::from_secs(290), "{pause:?}"),
         Begun::Call(_) => panic!("a call began while the provider was to be left alone"),

@@ -66,7 +66,7 @@ async fn it_hears_of_objects_that_are_to_go() {
     let (queue, user) = (queue(&project), project.user().await);
     insert(&project, user, "").await;
     let lease = claim(&queue, 1).await.pop().unwrap();
-    let image = lease.list_images().await.unwrap()[0].id;
+    let image = lease.start_job().await.unwrap()[0].id;
     begin(&lease, image).await.unwrap();
     lease.record_preview(image, &format!("{user}/jobs/{}/a.png", lease.job.id)).await.unwrap();
     project.signed_in(user).await.execute("delete from public.image_generation_jobs", &[]).await.unwrap();

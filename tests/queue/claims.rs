@@ -19,7 +19,7 @@ async fn a_job_is_claimed_once_and_its_images_stand_there_at_once() {
     assert_eq!(leases.len(), 1);
     assert_eq!(leases[0].job.id, job);
     assert!(claim(&queue, 10).await.is_empty());
-    let images = leases[0].list_images().await.unwrap();
+    let images = leases[0].start_job().await.unwrap();
     assert_eq!(images.len(), 18);
     let places: HashSet<_> = images.iter().map(|image| (image.variant, image.slide, image.ratio)).collect();
     assert_eq!(places.len(), 18);

@@ -15,7 +15,7 @@ async fn objects_of_deleted_images_are_written_down_for_removal() {
     let (queue, user) = (queue(&project), project.user().await);
     insert(&project, user, "slide_prompts='{one,two}'").await;
     let lease = claim(&queue, 1).await.pop().unwrap();
-    let images = lease.list_images().await.unwrap();
+    let images = lease.start_job().await.unwrap();
     make(&lease, images[0].id).await.unwrap();
     begin(&lease, images[1].id).await.unwrap();
     for preview in ["first", "second"] {

@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use carousel::job::{Ending, Stage};
+use carousel::job::Ending;
 use carousel::queue::Fault;
 
 use crate::project::Project;
@@ -14,8 +14,12 @@ async fn a_finished_job_has_counts_cost_and_usage() {
     let (queue, user) = (queue(&project), project.user().await);
     let job = insert(&project, user, "slide_prompts='{one,two}'").await;
     let lease = claim(&queue, 1).await.pop().unwrap();
-    lease.report_progress(Stage::Generating).await.unwrap();
     make_all(&lease).await;
+    lease.report_progress().await.unwrap();
+    assert_eq!(
+        text(&project, job, "(stage, progress, completed_images, message)").await.unwrap(),
+        r#"(generating,99,2,"2 of 2 images are done")"#
+    );
     assert_eq!(lease.finish_job(false, None).await.unwrap(), Ending::Completed);
     let row = text(&project, job, "(status, stage, progress, completed_images, failed_images, cost_usd, usage)")
         .await
@@ -38,7 +42,7 @@ async fn what_could_not_be_made_decides_between_partial_and_failed() {
     for (made, ending) in [(1, Ending::Partial), (0, Ending::Failed)] {
         let job = insert(&project, user, "slide_prompts='{one,two}'").await;
         let lease = claim(&queue, 1).await.pop().unwrap();
-        for (index, image) in lease.list_images().await.unwrap().into_iter().enumerate() {
+        for (index, image) in lease.start_job().await.unwrap().into_iter().enumerate() {
             if index < made {
                 make(&lease, image.id).await.unwrap();
             } else {
@@ -68,6 +72,7 @@ async fn the_wish_to_cancel_comes_back_with_the_renewal() {
     let (queue, user) = (queue(&project), project.user().await);
     let job = insert(&project, user, "").await;
     let lease = claim(&queue, 1).await.pop().unwrap();
+    lease.start_job().await.unwrap();
     let renewed = queue.renew_leases(&[lease.token()], LEASE).await.unwrap();
     assert!(!renewed[0].cancel_requested);
     project
@@ -87,7 +92,7 @@ async fn a_retry_makes_only_what_is_not_completed() {
     let (queue, user) = (queue(&project), project.user().await);
     let job = insert(&project, user, "slide_prompts='{one,two}'").await;
     let lease = claim(&queue, 1).await.pop().unwrap();
-    let images = lease.list_images().await.unwrap();
+    let images = lease.start_job().await.unwrap();
     make(&lease, images[0].id).await.unwrap();
     let fault = Fault { code: "server_error", message: "broken", request_id: None };
     lease.record_failure(images[1].id, None, &fault).await.unwrap();
@@ -99,7 +104,7 @@ async fn a_retry_makes_only_what_is_not_completed() {
         .await
         .unwrap();
     let lease = claim(&queue, 1).await.pop().unwrap();
-    assert_eq!(lease.list_images().await.unwrap(), [images[1]]);
+    assert_eq!(lease.start_job().await.unwrap(), [images[1]]);
     make_all(&lease).await;
     assert_eq!(lease.finish_job(false, None).await.unwrap(), Ending::Completed);
     assert_eq!(text(&project, job, "(error_code is null and error_message is null)").await.as_deref(), Some("true"));
@@ -113,7 +118,7 @@ async fn an_image_that_is_recorded_while_its_job_ends_is_counted() {
     let (queue, user) = (queue(&project), project.user().await);
     let job = insert(&project, user, "slide_prompts='{one,two}'").await;
     let lease = claim(&queue, 1).await.pop().unwrap();
-    let image = lease.list_images().await.unwrap()[0].id;
+    let image = lease.start_job().await.unwrap()[0].id;
     let call = begin(&lease, image).await.unwrap();
 
     // Who holds the call's row holds up the recording, which has its locks and has written the image.
@@ -124,12 +129,12 @@ async fn an_image_that_is_recorded_while_its_job_ends_is_counted() {
         let mut recording = pin!(record(&lease, image, call));
         tokio::select! {
             _ = &mut recording => panic!("the recording is held up"),
-            () = until_waiting(&watcher, "Records image") => {}
+            () = until_waiting(&watcher, "Records finished images") => {}
         }
         // Here it is dropped.
     }
     let finishing = tokio::spawn(lease.finish_job(true, None));
-    until_waiting(&watcher, "Ends the job").await;
+    until_waiting(&watcher, "Ends jobs").await;
     held_up.commit().await.unwrap();
     assert_eq!(finishing.await.unwrap().unwrap(), Ending::Cancelled);
     let row = text(&project, job, "(completed_images, cost_usd, usage is not null)").await.unwrap();
@@ -137,7 +142,7 @@ async fn an_image_that_is_recorded_while_its_job_ends_is_counted() {
 }
 
 /// Returns when a statement that begins with this comment waits for a lock.
-async fn until_waiting(watcher: &tokio_postgres::Client, words: &str) {
+pub async fn until_waiting(watcher: &tokio_postgres::Client, words: &str) {
     let waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like $1";
     while watcher.query(waiting, &[&format!("-- {words}%")]).await.unwrap().is_empty() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use carousel::job::{Ending, Format, Size, Stage};
+use carousel::job::{Ending, Format, Size};
 use carousel::queue::{Error, Fault, Recorded};
 
 use crate::project::Project;
@@ -14,7 +14,7 @@ async fn a_lost_lease_writes_nothing() {
     let (queue, user) = (queue(&project), project.user().await);
     let job = insert(&project, user, "").await;
     let stale = claim(&queue, 1).await.pop().unwrap();
-    let image = stale.list_images().await.unwrap()[0];
+    let image = stale.start_job().await.unwrap()[0];
     let call = begin(&stale, image.id).await.unwrap();
     project
         .owner
@@ -26,7 +26,7 @@ async fn a_lost_lease_writes_nothing() {
     assert_eq!(queue.rescue_jobs(5, &[]).await.unwrap(), 1);
     let fresh = claim(&queue, 1).await.pop().unwrap();
     assert_eq!((fresh.job.id, fresh.job.attempt), (job, 2));
-    assert_eq!(fresh.list_images().await.unwrap(), [image], "an image in the making is made again");
+    assert_eq!(fresh.start_job().await.unwrap(), [image], "an image in the making is made again");
 
     let before = text(&project, job, "image_generation_jobs").await;
     let made = Recorded {
@@ -46,7 +46,7 @@ async fn a_lost_lease_writes_nothing() {
     assert!(matches!(stale.record_failure(image.id, Some(call), &fault).await, Err(Error::Lost)));
     assert!(matches!(stale.record_preview(image.id, made.path).await, Err(Error::Lost)));
     assert!(matches!(stale.begin_call(image.id, "m", None, "p").await, Err(Error::Lost)));
-    assert!(matches!(stale.report_progress(Stage::Generating).await, Err(Error::Lost)));
+    assert!(matches!(stale.report_progress().await, Err(Error::Lost)));
     assert!(queue.renew_leases(&[stale.token()], LEASE).await.unwrap().is_empty());
     assert!(matches!(stale.finish_job(false, None).await, Err(Error::Lost)));
     assert_eq!(text(&project, job, "image_generation_jobs").await, before);
@@ -60,13 +60,13 @@ async fn a_released_job_gets_its_attempt_back_and_keeps_what_is_made() {
     let (queue, user) = (queue(&project), project.user().await);
     insert(&project, user, "slide_prompts='{one,two}'").await;
     let lease = claim(&queue, 1).await.pop().unwrap();
-    let images = lease.list_images().await.unwrap();
+    let images = lease.start_job().await.unwrap();
     make(&lease, images[0].id).await.unwrap();
     begin(&lease, images[1].id).await.unwrap();
     lease.release_job(Duration::ZERO, "later").await.unwrap();
     let lease = claim(&queue, 1).await.pop().unwrap();
     assert_eq!(lease.job.attempt, 1);
-    assert_eq!(lease.list_images().await.unwrap(), [images[1]]);
+    assert_eq!(lease.start_job().await.unwrap(), [images[1]]);
 }
 
 #[tokio::test]

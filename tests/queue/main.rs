@@ -8,7 +8,9 @@ mod check_in;
 mod claims;
 mod cleanup;
 mod endings;
+mod gathered;
 mod leases;
+mod not_started;
 
 use std::time::Duration;
 
@@ -46,7 +48,7 @@ async fn text(project: &Project, job: Uuid, column: &str) -> Option<String> {
 
 /// Records every image of the lease as the pipeline would.
 async fn make_all(lease: &Lease) {
-    for image in lease.list_images().await.expect("images can be listed") {
+    for image in lease.start_job().await.expect("the lease holds") {
         make(lease, image.id).await.expect("the lease holds");
     }
 }

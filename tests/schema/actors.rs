@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use carousel::job::{Format, Size, Stage};
+use carousel::job::{Format, Size};
 use carousel::queue::{Begun, CallId, Error, Fault, Lease, Queue, Recorded};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -123,7 +123,8 @@ impl Maker {
     /// Something that a holder does; returns what is still held.
     async fn work(&mut self, mut held: Held, action: u32) -> Result<Option<Held>, Error> {
         let fault = Fault { code: "moderation_blocked", message: "refused", request_id: None };
-        let images = held.lease.list_images().await?;
+        // Some are ended or given back before they were started.
+        let images = if action < 14 { held.lease.start_job().await? } else { Vec::new() };
         match action {
             6..10 => {
                 let Some(image) = images.first() else { return Ok(Some(held)) };
@@ -148,7 +149,7 @@ impl Maker {
                 held.lease.record_preview(*image, &path).await?;
                 self.objects.push(path);
             }
-            15 => held.lease.report_progress(Stage::Generating).await?,
+            15 => held.lease.report_progress().await?,
             16 => {
                 held.lease.finish_job(false, None).await?;
                 return Ok(None);
@@ -175,7 +176,7 @@ impl Maker {
         let mut jobs = 0;
         while self.claim(50).await > 0 {
             for held in std::mem::take(&mut self.held) {
-                for image in held.lease.list_images().await.expect("images can be listed") {
+                for image in held.lease.start_job().await.expect("the lease holds") {
                     let call = begin(&held.lease, image.id).await.expect("the lease holds");
                     self.record(&held.lease, image.id, call).await.expect("the lease holds");
                 }

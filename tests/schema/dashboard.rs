@@ -68,7 +68,7 @@ async fn failures_are_counted_by_code_for_a_day() {
     insert_job(&client, user, &[("slide_prompts", "'{one,two}'")]).await.unwrap();
     let lease = queue.claim_jobs(Uuid::new_v4(), 1, LEASE).await.unwrap().pop().unwrap();
     let fault = Fault { code: "moderation_blocked", message: "refused", request_id: None };
-    for image in lease.list_images().await.unwrap() {
+    for image in lease.start_job().await.unwrap() {
         let Begun::Call(call) = lease.begin_call(image.id, "gpt-image-2", Some("low"), "a cup").await.unwrap() else {
             panic!("nobody paused the provider");
         };
@@ -161,7 +161,7 @@ async fn an_open_call_is_running_only_while_its_worker_holds_the_job() {
     insert_job(&project.signed_in(user).await, user, &[]).await.unwrap();
     let begin = async |worker| {
         let lease = queue.claim_jobs(worker, 1, LEASE).await.unwrap().pop().unwrap();
-        let image = lease.list_images().await.unwrap().pop().unwrap();
+        let image = lease.start_job().await.unwrap().pop().unwrap();
         lease.begin_call(image.id, "gpt-image-2", Some("low"), "a cup").await.unwrap();
     };
     begin(worker).await;

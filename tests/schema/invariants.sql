@@ -24,15 +24,18 @@ select format('%s: %s (%s)', job.id, broken.invariant, job.status)
 from job
 left join image on image.job_id = job.id
 cross join lateral (values
-    ('it is queued exactly when pending', job.queued = (job.status = 'pending')),
-    ('it is leased exactly when processing', job.leased = (job.status = 'processing')),
+    ('pending it is either queued or leased', job.status <> 'pending' or job.queued <> job.leased),
+    ('processing it is leased and not queued', job.status <> 'processing' or (job.leased and not job.queued)),
+    ('ended it is neither queued nor leased', not job.ended or not (job.queued or job.leased)),
     ('it has ended exactly when finished_at says when', job.ended = (job.finished_at is not null)),
-    ('its images stand there from its first claim', coalesce(image.total, 0) = case when job.started_at is null then 0 else job.total_images end),
+    ('its images stand there from its start', coalesce(image.total, 0) = case when job.started_at is null then 0 else job.total_images end),
     ('nothing is generated without a lease', job.leased or coalesce(image.generating, 0) = 0),
     ('no image of an ended job is unfinished', not job.ended or coalesce(image.unfinished, 0) = 0),
     ('a completed job has all its images', job.status <> 'completed' or image.completed = job.total_images),
     ('an ended job counts its images', not job.ended
-        or (job.completed_images, job.failed_images) = (coalesce(image.completed, 0), coalesce(image.failed, 0))),
+        or (job.completed_images, job.failed_images) = (coalesce(image.completed, 0), coalesce(image.failed, 0))
+        -- It was never started, and has no rows to count.
+        or (image.total is null and job.status = 'failed' and job.failed_images = job.total_images)),
     ('an ended job costs what its images cost', not job.ended or job.cost_usd = coalesce(image.cost_usd, 0)),
     ('an ended job used what its images used', not job.ended or (job.usage ->> 'total')::bigint is not distinct from image.tokens),
     ('a failure has a code', job.status not in ('partial', 'failed') or job.error_code is not null),

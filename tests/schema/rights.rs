@@ -38,7 +38,8 @@ async fn taken_up(project: &Project, user: Uuid) -> Uuid {
         connections: 1,
     });
     let leases = queue.unwrap().claim_jobs(Uuid::new_v4(), 10, std::time::Duration::from_secs(600)).await.unwrap();
-    assert!(leases.iter().any(|lease| lease.job.id == job));
+    let lease = leases.iter().find(|lease| lease.job.id == job).unwrap();
+    lease.start_job().await.unwrap();
     job
 }
 
@@ -194,8 +195,9 @@ async fn the_secret_key_names_the_user_and_is_held_to_the_same_rules() {
     let refusal = insert_job(&service, user, &[("user_id", &owner), ("source_paths", &foreign)]).await.unwrap_err();
     assert_eq!(refusal.to_string(), "42501 source_path_foreign");
     assert_eq!(run(&service, &format!("update {JOBS} set status = 'completed'")).await.unwrap_err().code, "23514");
+    run(&service, &format!("update {JOBS} set cancel_requested_at = now()")).await.unwrap();
     let refusal =
-        run(&service, &format!("update {JOBS} set status = 'partial', stage = 'finished'")).await.unwrap_err();
+        run(&service, &format!("update {JOBS} set status = 'processing', stage = 'fetching'")).await.unwrap_err();
     assert_eq!(refusal.to_string(), "23514 transition_forbidden");
 }
 

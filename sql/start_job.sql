@@ -1,0 +1,57 @@
+-- Begins the work on jobs that were claimed, each under its lease ($1 jobs, $2 tokens): shows them as processing and adds the rows of their
+-- images. A row for each job, with the images that are to be made; none for a job whose lease is lost, or whose row somebody else holds.
+with held as materialized (
+    -- The job before its lease, in the order in which a deletion takes them.
+    select wish.place, job.id, job.user_id, job.variants, job.slide_prompts, job.aspect_ratios, lease.attempt
+    from unnest($1::uuid[], $2::bigint[]) with ordinality as wish (job_id, token, place)
+    join public.image_generation_jobs job on job.id = wish.job_id
+    join carousel_private.leases lease on lease.job_id = job.id and lease.token = wish.token
+    where job.status in ('pending', 'processing')
+    for no key update of job skip locked
+    for share of lease skip locked
+),
+job as (
+    update public.image_generation_jobs job
+    set status = 'processing',
+        stage = 'fetching',
+        progress = least(99, greatest(1, job.progress)),
+        message = 'Fetching the source images',
+        -- Not one more: the answer may have been lost, and this be said again.
+        attempt = held.attempt,
+        started_at = coalesce(job.started_at, now()),
+        error_code = null,
+        error_message = null
+    from held
+    where job.id = held.id
+),
+added as (
+    insert into public.generated_carousel_images (job_id, user_id, carousel_id, variant, slide, aspect_ratio)
+    select held.id, held.user_id, md5(concat_ws('/', held.id, variant, aspect_ratio))::uuid, variant, slide, aspect_ratio
+    from held
+    -- No job has more of either. Without limits each series counts as 1000 rows, so that this would seem to be worth compiling (JIT).
+    cross join lateral (select generate_series(1, held.variants) as variant limit 10) as variants
+    cross join lateral (select generate_series(1, greatest(1, cardinality(held.slide_prompts))) as slide limit 100) as slides
+    cross join unnest(held.aspect_ratios) with ordinality as ratio (aspect_ratio, place)
+    -- As a person looks at them, in the dashboard and while they fill.
+    order by held.place, variant, ratio.place, slide
+    on conflict (job_id, variant, slide, aspect_ratio) do nothing
+    returning job_id, id, variant, slide, aspect_ratio
+),
+image as (
+    select * from added
+    union all
+    -- What an earlier attempt has left to do.
+    select image.job_id, image.id, image.variant, image.slide, image.aspect_ratio
+    from held
+    join public.generated_carousel_images image on image.job_id = held.id
+    where image.status in ('pending', 'generating')
+)
+select
+    held.place,
+    coalesce(array_agg(image.id order by variant, slide, aspect_ratio) filter (where image.id is not null), '{}') as ids,
+    coalesce(array_agg(variant order by variant, slide, aspect_ratio) filter (where image.id is not null), '{}') as variants,
+    coalesce(array_agg(slide order by variant, slide, aspect_ratio) filter (where image.id is not null), '{}') as slides,
+    coalesce(array_agg(aspect_ratio order by variant, slide, aspect_ratio) filter (where image.id is not null), '{}') as aspect_ratios
+from held
+left join image on image.job_id = held.id
+group by held.place

@@ -1,0 +1,119 @@
+//! Group commit: writes of many leases that come while a statement is under way go to the database together in the next one.
+//!
+//! A write that meets no other goes at once; nothing waits for company. A statement for many holds rows of many jobs, so it never waits
+//! for a row that somebody else holds: it passes over it (`skip locked`). What got no row in it, for that or any other reason, is sent
+//! alone by whoever wants it written: alone it waits, is sent again while the database is away, and fails for itself only.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::{Error, Queue};
+
+/// Writes that one statement takes at most.
+const MOST: usize = 64;
+
+/// The values of a statement: an array for each of its parameters.
+pub(super) type Columns = Vec<Box<dyn ToSql + Sync + Send>>;
+
+/// A write to one job that can go together with those to other jobs.
+pub(super) trait Write: Send + Sync + Sized + 'static {
+    /// Takes an array for each parameter and answers with a row for each write, `place` saying which: its number in the arrays, from 1.
+    const STATEMENT: &'static str;
+
+    /// The arrays, in the order of the parameters.
+    fn columns(writes: &[Arc<Self>]) -> Columns;
+}
+
+/// One value of each write, as a parameter.
+pub(super) fn column<W, T>(writes: &[Arc<W>], value: impl Fn(&W) -> T) -> Box<dyn ToSql + Sync + Send>
+where
+    T: ToSql + Sync + Send + 'static,
+{
+    Box::new(writes.iter().map(|write| value(write)).collect::<Vec<T>>())
+}
+
+/// The writes of one kind that wait for a statement.
+pub(super) struct Gather<W>(Arc<Mutex<State<W>>>);
+
+struct State<W> {
+    waiting: Vec<(Arc<W>, oneshot::Sender<Row>)>,
+    under_way: bool,
+}
+
+impl<W> Default for Gather<W> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(State { waiting: Vec::new(), under_way: false })))
+    }
+}
+
+impl<W: Write> Gather<W> {
+    /// Writes, together with others if there are any. No row: the lease is lost.
+    pub(super) async fn send(&self, queue: &Queue, write: W) -> Result<Option<Row>, Error> {
+        let write = Arc::new(write);
+        let (answer, answered) = oneshot::channel();
+        if self.add(Arc::clone(&write), answer) {
+            // Not in the caller's own future: that may be dropped, and others wait for the answer.
+            tokio::spawn(flush(Arc::clone(&self.0), queue.clone()));
+        }
+        match answered.await {
+            Ok(row) => Ok(Some(row)),
+            Err(_) => Self::send_alone(queue, write).await,
+        }
+    }
+
+    /// Writes by a statement of its own, waiting for rows that others hold. No row: the lease is lost.
+    pub(super) async fn send_alone(queue: &Queue, write: impl Into<Arc<W>>) -> Result<Option<Row>, Error> {
+        let columns = W::columns(&[write.into()]);
+        queue.row(&W::STATEMENT.replace(" skip locked", ""), &references(&columns)).await
+    }
+
+    /// Says whether a statement is to be begun for it.
+    fn add(&self, write: Arc<W>, answer: oneshot::Sender<Row>) -> bool {
+        let mut state = lock(&self.0);
+        state.waiting.push((write, answer));
+        !std::mem::replace(&mut state.under_way, true)
+    }
+}
+
+/// Sends what waits, until nothing does.
+async fn flush<W: Write>(state: Arc<Mutex<State<W>>>, queue: Queue) {
+    loop {
+        let (writes, answers): (Vec<_>, Vec<_>) = {
+            let mut state = lock(&state);
+            if state.waiting.is_empty() {
+                state.under_way = false;
+                return;
+            }
+            let count = state.waiting.len().min(MOST);
+            state.waiting.drain(..count).unzip()
+        };
+        let columns = W::columns(&writes);
+        match queue.once(W::STATEMENT, &references(&columns)).await {
+            Ok(rows) => answer(rows, answers),
+            Err(error) => tracing::debug!(%error, writes = writes.len(), "writes are sent one by one"),
+        }
+    }
+}
+
+/// Gives each row to whom it is for. Those who get none hear that by their senders being gone.
+fn answer(rows: Vec<Row>, answers: Vec<oneshot::Sender<Row>>) {
+    let mut answers: Vec<_> = answers.into_iter().map(Some).collect();
+    for row in rows {
+        let place = row.try_get::<_, i64>("place").ok().and_then(|place| usize::try_from(place - 1).ok());
+        if let Some(answer) = place.and_then(|place| answers.get_mut(place)).and_then(Option::take) {
+            // It may be wanted no more.
+            let _ = answer.send(row);
+        }
+    }
+}
+
+fn references(columns: &Columns) -> Vec<&(dyn ToSql + Sync)> {
+    columns.iter().map(|column| &**column as &(dyn ToSql + Sync)).collect()
+}
+
+fn lock<W>(state: &Mutex<State<W>>) -> MutexGuard<'_, State<W>> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}

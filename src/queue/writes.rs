@@ -1,0 +1,130 @@
+//! The writes that every job makes, each fenced by its lease; those of many jobs go together.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::gather::{Columns, Gather, Write, column};
+
+/// Every write names the lease that it is made under.
+#[derive(Clone, Copy)]
+pub(super) struct Under {
+    pub(super) job: Uuid,
+    pub(super) token: i64,
+}
+
+/// One place for each kind where writes meet.
+#[derive(Default)]
+pub(super) struct Writes {
+    pub(super) starts: Gather<StartJob>,
+    pub(super) calls: Gather<BeginCall>,
+    pub(super) reports: Gather<ReportProgress>,
+    pub(super) images: Gather<RecordImage>,
+    pub(super) ends: Gather<FinishJob>,
+}
+
+pub(super) struct StartJob(pub(super) Under);
+
+impl Write for StartJob {
+    const STATEMENT: &'static str = include_str!("../../sql/start_job.sql");
+
+    fn columns(writes: &[Arc<Self>]) -> Columns {
+        vec![column(writes, |write| write.0.job), column(writes, |write| write.0.token)]
+    }
+}
+
+pub(super) struct ReportProgress(pub(super) Under);
+
+impl Write for ReportProgress {
+    const STATEMENT: &'static str = include_str!("../../sql/report_progress.sql");
+
+    fn columns(writes: &[Arc<Self>]) -> Columns {
+        vec![column(writes, |write| write.0.job), column(writes, |write| write.0.token)]
+    }
+}
+
+pub(super) struct BeginCall {
+    pub(super) under: Under,
+    pub(super) image: Uuid,
+    pub(super) model: String,
+    pub(super) quality: Option<String>,
+    pub(super) prompt: String,
+}
+
+impl Write for BeginCall {
+    const STATEMENT: &'static str = include_str!("../../sql/begin_call.sql");
+
+    fn columns(writes: &[Arc<Self>]) -> Columns {
+        vec![
+            column(writes, |write| write.under.job),
+            column(writes, |write| write.under.token),
+            column(writes, |write| write.image),
+            column(writes, |write| write.model.clone()),
+            column(writes, |write| write.quality.clone()),
+            column(writes, |write| write.prompt.clone()),
+        ]
+    }
+}
+
+pub(super) struct RecordImage {
+    pub(super) under: Under,
+    pub(super) image: Uuid,
+    pub(super) call: i64,
+    pub(super) path: String,
+    pub(super) thumbhash: String,
+    pub(super) width: i32,
+    pub(super) height: i32,
+    pub(super) bytes: i64,
+    pub(super) mime: &'static str,
+    pub(super) sha256: String,
+    pub(super) usage: Option<Value>,
+    pub(super) cost: Option<i64>,
+    pub(super) duration_ms: i32,
+    pub(super) request_id: Option<String>,
+}
+
+impl Write for RecordImage {
+    const STATEMENT: &'static str = include_str!("../../sql/record_image.sql");
+
+    fn columns(writes: &[Arc<Self>]) -> Columns {
+        vec![
+            column(writes, |write| write.under.job),
+            column(writes, |write| write.under.token),
+            column(writes, |write| write.image),
+            column(writes, |write| write.call),
+            column(writes, |write| write.path.clone()),
+            column(writes, |write| write.thumbhash.clone()),
+            column(writes, |write| write.width),
+            column(writes, |write| write.height),
+            column(writes, |write| write.bytes),
+            column(writes, |write| write.mime),
+            column(writes, |write| write.sha256.clone()),
+            column(writes, |write| write.usage.clone()),
+            column(writes, |write| write.cost),
+            column(writes, |write| write.duration_ms),
+            column(writes, |write| write.request_id.clone()),
+        ]
+    }
+}
+
+pub(super) struct FinishJob {
+    pub(super) under: Under,
+    pub(super) cancelled: bool,
+    pub(super) code: Option<String>,
+    pub(super) words: Option<String>,
+}
+
+impl Write for FinishJob {
+    const STATEMENT: &'static str = include_str!("../../sql/finish_job.sql");
+
+    fn columns(writes: &[Arc<Self>]) -> Columns {
+        vec![
+            column(writes, |write| write.under.job),
+            column(writes, |write| write.under.token),
+            column(writes, |write| write.cancelled),
+            column(writes, |write| write.code.clone()),
+            column(writes, |write| write.words.clone()),
+        ]
+    }
+}
