@@ -16,6 +16,7 @@ mod report;
 mod scale_out;
 mod scene;
 mod stand_in;
+mod unanalyzed;
 mod wake;
 mod whole_job;
 
@@ -54,7 +55,7 @@ enum Benchmark {
         #[arg(long, default_value_t = 20_000)]
         jobs: usize,
     },
-    /// The cost of a claim by jobs and users waiting, after a million finished jobs
+    /// The cost of a claim by jobs and users waiting, after a million finished jobs, and before anything is analyzed
     Claims {
         /// Finished jobs, and waiting jobs at most
         #[arg(long, default_value_t = 1_000_000)]
