@@ -51,7 +51,7 @@ impl Peer {
     fn samples(self, wanted: usize) -> usize {
         match self {
             // It misses a wake now and then, and finds the job half a minute later.
-            Self::Apalis { .. } => wanted.min(60),
+            Self::Apalis { .. } => wanted.min(30),
             // Each takes a good part of its 100 ms.
             Self::Pgmq { reader: Reader::Polls } => wanted.min(200),
             _ => wanted,
