@@ -1,5 +1,5 @@
-//! The cost of one claim: by how many jobs wait, by how many users they are of, after a million finished jobs with their dead rows. And how PostgreSQL runs each
-//! statement of a job, kept in `plans/`.
+//! The cost of one claim: by how many jobs wait, by how many users they are of, after a million finished jobs with their dead rows; and before the planner has heard
+//! of the jobs. And how PostgreSQL runs each statement of a job, kept in `plans/`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::queue_alone;
 use crate::report::{Report, percentile};
 use crate::scene::{Project, Scene};
+use crate::unanalyzed;
 
 /// Claims of one case and round.
 const CLAIMS: usize = 40;
@@ -21,9 +22,9 @@ const SLOTS: usize = 8;
 const JOBS: usize = 2_000;
 
 /// Rows as the triggers would have made them, a hundred times as fast.
-const WITHOUT_TRIGGERS: &str = "set session_replication_role = replica; set synchronous_commit = off";
+pub const WITHOUT_TRIGGERS: &str = "set session_replication_role = replica; set synchronous_commit = off";
 
-const FINISHED: &str = "
+pub const FINISHED: &str = "
     with job as (
         insert into public.image_generation_jobs (user_id, prompt, slide_prompts, source_paths, aspect_ratios, variants, style, total_images,
             status, stage, progress, completed_images, attempt, started_at, finished_at, created_at)
@@ -42,7 +43,7 @@ const FINISHED: &str = "
     select job_id, id, user_id, job_id, 1, 'gpt-image-2', now(), 'completed' from image";
 
 /// Turns as `assign_turn` gives them: a user's jobs stand one behind the other.
-const WAITING: &str = "
+pub const WAITING: &str = "
     with job as (
         insert into public.image_generation_jobs (user_id, prompt, slide_prompts, source_paths, aspect_ratios, variants, style, total_images)
         select owner, 'a cup', '{}', array[owner || '/sources/a.png'], '{1:1}', 1, '{}', 1
@@ -82,7 +83,8 @@ pub async fn run(rounds: usize, most: usize) -> anyhow::Result<()> {
     }
     let version = scene.version().await?;
     report.finish(&version)?;
-    updates(&project, &users).await?.finish(&version)
+    updates(&project, &users).await?.finish(&version)?;
+    unanalyzed::run(rounds, &scene).await?.finish(&version)
 }
 
 /// Milliseconds of some claims.
@@ -183,8 +185,9 @@ async fn plans(project: &Project) -> anyhow::Result<()> {
         &[&format!("array[{token}]::bigint[]"), "30"],
     )
     .await?;
-    let values = [&CLAIM[0], "'bench'", "'1'", "8", "0", "'running'", "'{}'::bigint[]"];
+    let values = [CLAIM[0], "'bench'", "'1'", "8", "0", "'running'", "'{}'::bigint[]"];
     explain(client, &folder, "check_in", include_str!("../../sql/check_in.sql"), &values).await?;
+    explain(client, &folder, "measure_queue", include_str!("../../sql/measure_queue.sql"), &[]).await?;
     explain(client, &folder, "rescue_jobs", include_str!("../../sql/rescue_jobs.sql"), &["5", "'{}'::bigint[]"])
         .await?;
     explain(client, &folder, "stage_jobs", include_str!("../../sql/stage_jobs.sql"), &[]).await?;

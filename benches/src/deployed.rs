@@ -26,6 +26,9 @@ use crate::scene::Project;
 /// Key that no server of a benchmark looks at.
 pub const KEY: &str = "sk-bench";
 
+/// Connections of a worker: the default of `CAROUSEL_DATABASE_CONNECTIONS`.
+const CONNECTIONS: usize = 4;
+
 /// A worker in this process.
 pub struct InProcess {
     stop: oneshot::Sender<()>,
@@ -35,22 +38,24 @@ pub struct InProcess {
 impl InProcess {
     /// A worker whose Storage has no object: each job ends where its work begins.
     pub async fn without_hands(project: &Project) -> anyhow::Result<Self> {
-        let missing = Router::new().fallback(|| async {
-            let body = json!({ "statusCode": "404", "error": "not_found", "message": "Object not found" });
-            (StatusCode::BAD_REQUEST, Json(body))
-        });
-        let url = serve(missing).await?;
-        Self::start(project, &url, KEY, &url)
+        let storage = without_objects().await?;
+        Self::start(project, &storage, KEY, &storage, CONNECTIONS)
+    }
+
+    /// So many of them, each with the fewest connections that a worker can have: one that listens, one that claims and writes.
+    pub async fn idle(project: &Project, count: usize) -> anyhow::Result<Vec<Self>> {
+        let storage = without_objects().await?;
+        (0..count).map(|_| Self::start(project, &storage, KEY, &storage, 1)).collect()
     }
 
     /// A worker of a whole deployment.
     pub fn with_stack(project: &Project, stack: &Stack, provider: &str) -> anyhow::Result<Self> {
-        Self::start(project, stack.url(), stack.secret_key(), provider)
+        Self::start(project, stack.url(), stack.secret_key(), provider, CONNECTIONS)
     }
 
-    fn start(project: &Project, url: &str, key: &str, provider: &str) -> anyhow::Result<Self> {
+    fn start(project: &Project, url: &str, key: &str, provider: &str, connections: usize) -> anyhow::Result<Self> {
         let database: tokio_postgres::Config = project.worker_url.parse()?;
-        let connect = queue::Settings { database: database.clone(), certificates: None, connections: 4 };
+        let connect = queue::Settings { database: database.clone(), certificates: None, connections };
         let storage = Arc::new(Storage::new(storage_settings(url, key)?)?);
         let provider = Arc::new(Provider::new(provider_settings(provider)?)?);
         let spool = std::env::temp_dir();
@@ -79,6 +84,15 @@ impl InProcess {
         drop(self.stop);
         let _ = self.task.await;
     }
+}
+
+/// A Storage that has no object. Returns its address.
+async fn without_objects() -> anyhow::Result<String> {
+    let missing = Router::new().fallback(|| async {
+        let body = json!({ "statusCode": "404", "error": "not_found", "message": "Object not found" });
+        (StatusCode::BAD_REQUEST, Json(body))
+    });
+    serve(missing).await
 }
 
 fn pipeline_settings(spool: PathBuf) -> pipeline::Settings {

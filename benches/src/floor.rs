@@ -28,19 +28,25 @@ async fn database(scene: &Scene) -> anyhow::Result<String> {
     Ok(url)
 }
 
-/// One round of picking up single jobs.
-pub async fn pick_up(scene: &Scene, samples: usize) -> anyhow::Result<Vec<f64>> {
-    let url = database(scene).await?;
-    let (client, mut connection) = tokio_postgres::connect(&url, NoTls).await?;
-    let (heard, mut wakes) = mpsc::channel(16);
-    let listening = tokio::spawn(async move {
+/// Hears notifications on `channel`, through a connection of its own that lives as long as the client.
+pub async fn listen(url: &str, channel: &str) -> anyhow::Result<(Client, mpsc::Receiver<()>)> {
+    let (client, mut connection) = tokio_postgres::connect(url, NoTls).await?;
+    let (heard, wakes) = mpsc::channel(16);
+    tokio::spawn(async move {
         while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
             if matches!(message, AsyncMessage::Notification(_)) && heard.send(()).await.is_err() {
                 return;
             }
         }
     });
-    client.batch_execute("listen jobs").await?;
+    client.batch_execute(&format!("listen \"{channel}\"")).await?;
+    Ok((client, wakes))
+}
+
+/// One round of picking up single jobs.
+pub async fn pick_up(scene: &Scene, samples: usize) -> anyhow::Result<Vec<f64>> {
+    let url = database(scene).await?;
+    let (_listening, mut wakes) = listen(&url, "jobs").await?;
     let (claims, inserts) = (connect(&url).await?, connect(&url).await?);
     let (claim, complete) = (claims.prepare(CLAIM).await?, claims.prepare(COMPLETE).await?);
     let insert = inserts.prepare("insert into jobs default values").await?;
@@ -63,7 +69,6 @@ pub async fn pick_up(scene: &Scene, samples: usize) -> anyhow::Result<Vec<f64>> 
         let acknowledged = Instant::now();
         measured.took(acknowledged, starts.recv().await);
     }
-    listening.abort();
     working.abort();
     Ok(measured.figures())
 }

@@ -16,6 +16,8 @@ mod report;
 mod scale_out;
 mod scene;
 mod stand_in;
+mod unanalyzed;
+mod wake;
 mod whole_job;
 
 use std::path::PathBuf;
@@ -44,7 +46,7 @@ enum Benchmark {
     /// From an acknowledged INSERT to the first line of the work
     PickUp {
         /// Jobs a round
-        #[arg(long, default_value_t = 300)]
+        #[arg(long, default_value_t = 500)]
         samples: usize,
     },
     /// Jobs a second with work that does nothing
@@ -53,7 +55,7 @@ enum Benchmark {
         #[arg(long, default_value_t = 20_000)]
         jobs: usize,
     },
-    /// The cost of a claim by jobs and users waiting, after a million finished jobs
+    /// The cost of a claim by jobs and users waiting, after a million finished jobs, and before anything is analyzed
     Claims {
         /// Finished jobs, and waiting jobs at most
         #[arg(long, default_value_t = 1_000_000)]
@@ -90,6 +92,12 @@ enum Benchmark {
         #[arg(long, default_value_t = 5000)]
         jobs: usize,
     },
+    /// What 1 to 96 idle workers cost an INSERT, as all of them hear of it
+    Wake {
+        /// INSERTs a round and number of workers
+        #[arg(long, default_value_t = 50)]
+        inserts: usize,
+    },
     #[command(hide = true)]
     Move { how: bytes_moved::How, provider: String, storage: String, width: u32, height: u32 },
     #[command(hide = true)]
@@ -111,6 +119,7 @@ async fn main() -> anyhow::Result<()> {
         Benchmark::Bytes => bytes_moved::run(rounds).await,
         Benchmark::Database => database::run().await,
         Benchmark::ScaleOut { jobs } => scale_out::run(rounds, jobs).await,
+        Benchmark::Wake { inserts } => wake::run(rounds, inserts).await,
         Benchmark::Move { how, provider, storage, width, height } => {
             bytes_moved::client(how, &provider, &storage, width, height).await
         }

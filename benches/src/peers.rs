@@ -3,12 +3,14 @@
 mod apalis;
 mod graphile;
 mod node;
+mod pgmq;
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use self::pgmq::Reader;
 use crate::scene::{Scene, connect};
 
 /// A peer in one of its modes.
@@ -16,52 +18,84 @@ use crate::scene::{Scene, connect};
 pub enum Peer {
     GraphileWorker { local_queue: bool },
     Apalis { batch: usize },
+    Pgmq { reader: Reader },
     Node(&'static str),
 }
 
-pub const ALL: [Peer; 6] = [
+pub const ALL: [Peer; 8] = [
     Peer::GraphileWorker { local_queue: false },
     Peer::GraphileWorker { local_queue: true },
     Peer::Apalis { batch: 50 },
+    Peer::Pgmq { reader: Reader::Polls },
+    Peer::Pgmq { reader: Reader::IsNotified },
     Peer::Node("graphile-worker"),
     Peer::Node("graphile-worker, local queue"),
     Peer::Node("pg-boss"),
 ];
 
 impl Peer {
-    pub fn name(self) -> String {
+    fn name(self) -> String {
         match self {
             Self::GraphileWorker { local_queue: false } => "graphile_worker 0.14 (Rust)".to_owned(),
             Self::GraphileWorker { local_queue: true } => "graphile_worker 0.14 (Rust), local queue of 500".to_owned(),
             Self::Apalis { batch } => format!("apalis-postgres 1.0, NOTIFY, batches of {batch}"),
+            Self::Pgmq { reader: Reader::Polls } => "pgmq 1.13, read_with_poll, one by one".to_owned(),
+            Self::Pgmq { reader: Reader::IsNotified } => "pgmq 1.13, NOTIFY, batches of 50".to_owned(),
             Self::Node("graphile-worker") => "graphile-worker 0.18 (Node)".to_owned(),
             Self::Node("pg-boss") => "pg-boss 12.38 (Node), NOTIFY, batches of 50".to_owned(),
             Self::Node(_) => "graphile-worker 0.18 (Node), local queue of 500".to_owned(),
         }
     }
 
-    /// One round of picking up single jobs: milliseconds.
-    pub async fn pick_up(self, scene: &Scene, samples: usize) -> anyhow::Result<Vec<f64>> {
-        let url = scene.database("peer").await?;
+    /// Samples a round for those with which `wanted` would take minutes.
+    fn samples(self, wanted: usize) -> usize {
         match self {
-            Self::GraphileWorker { local_queue } => graphile::pick_up(&url, local_queue, samples).await,
             // It misses a wake now and then, and finds the job half a minute later.
-            Self::Apalis { batch } => apalis::pick_up(&url, batch, samples / 8).await,
-            Self::Node(peer) => node::pick_up(peer, &url, samples).await,
+            Self::Apalis { .. } => wanted.min(30),
+            // Each takes a good part of its 100 ms.
+            Self::Pgmq { reader: Reader::Polls } => wanted.min(200),
+            _ => wanted,
         }
     }
 
-    /// Jobs a second.
-    pub async fn drain(self, scene: &Scene, jobs: usize, connections: usize) -> anyhow::Result<f64> {
-        let url = scene.database("peer").await?;
+    /// Jobs a round for those with which `wanted` would take minutes.
+    fn jobs(self, wanted: usize) -> usize {
         match self {
-            // One at a time it drains at its concurrency a poll interval, so that a tenth shows enough.
-            Self::GraphileWorker { local_queue } => {
-                graphile::drain(&url, local_queue, if local_queue { jobs } else { jobs / 20 }, connections).await
-            }
-            Self::Apalis { batch } => apalis::drain(&url, batch, jobs).await,
-            Self::Node(peer) => node::drain(peer, &url, jobs, connections).await,
+            // It drains at its concurrency a poll interval, however many there are.
+            Self::GraphileWorker { local_queue: false } => wanted.min(1000),
+            _ => wanted,
         }
+    }
+
+    /// One round of picking up single jobs: the row's name, and milliseconds.
+    pub async fn pick_up(self, scene: &Scene, samples: usize) -> anyhow::Result<(String, Vec<f64>)> {
+        let url = scene.database("peer").await?;
+        let fewer = self.samples(samples);
+        let figures = match self {
+            Self::GraphileWorker { local_queue } => graphile::pick_up(&url, local_queue, fewer).await,
+            Self::Apalis { batch } => apalis::pick_up(&url, batch, fewer).await,
+            Self::Pgmq { reader } => pgmq::pick_up(&url, reader, fewer).await,
+            Self::Node(peer) => node::pick_up(peer, &url, fewer).await,
+        };
+        Ok((self.row(samples, fewer, "samples"), figures?))
+    }
+
+    /// The row's name, and jobs a second.
+    pub async fn drain(self, scene: &Scene, jobs: usize, connections: usize) -> anyhow::Result<(String, f64)> {
+        let url = scene.database("peer").await?;
+        let fewer = self.jobs(jobs);
+        let rate = match self {
+            Self::GraphileWorker { local_queue } => graphile::drain(&url, local_queue, fewer, connections).await,
+            Self::Apalis { batch } => apalis::drain(&url, batch, fewer).await,
+            Self::Pgmq { reader } => pgmq::drain(&url, reader, fewer, connections).await,
+            Self::Node(peer) => node::drain(peer, &url, fewer, connections).await,
+        };
+        Ok((self.row(jobs, fewer, "jobs"), rate?))
+    }
+
+    /// Its name, and how many it had when they are fewer than what the others had.
+    fn row(self, all: usize, fewer: usize, of_what: &str) -> String {
+        if fewer < all { format!("{} ({fewer} {of_what})", self.name()) } else { self.name() }
     }
 }
 

@@ -58,7 +58,8 @@ pub async fn run(rounds: usize, samples: usize) -> anyhow::Result<()> {
         add("carousel", ours(&scene, &mut marks, samples).await?);
         #[cfg(feature = "peers")]
         for peer in crate::peers::ALL {
-            add(&peer.name(), peer.pick_up(&scene, samples).await?);
+            let (name, figures) = peer.pick_up(&scene, samples).await?;
+            add(&name, figures);
         }
     }
     report.finish(&scene.version().await?)

@@ -33,8 +33,8 @@ pub async fn run(rounds: usize, jobs: usize, connections: usize) -> anyhow::Resu
         }
         #[cfg(feature = "peers")]
         for peer in crate::peers::ALL {
-            let theirs = peer.drain(&scene, jobs, connections).await?;
-            report.add(&peer.name(), &[theirs, theirs / floor]);
+            let (name, theirs) = peer.drain(&scene, jobs, connections).await?;
+            report.add(&name, &[theirs, theirs / floor]);
         }
     }
     report.finish(&scene.version().await?)

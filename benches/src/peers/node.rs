@@ -17,13 +17,16 @@ pub(super) async fn drain(peer: &str, url: &str, jobs: usize, connections: usize
 /// Runs a script and returns its last line.
 async fn script(name: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
-    let output = Command::new("node")
+    // Its own Node.js, where there is one for this machine.
+    let node = folder.join("node_modules/.bin/node");
+    let node = if node.exists() { node } else { "node".into() };
+    let output = Command::new(node)
         .arg(folder.join(name))
         .args(arguments)
         .stderr(Stdio::inherit())
         .output()
         .await
-        .context("node can't be started")?;
+        .context("Node.js can't be started: is `npm ci` done in benches/peers?")?;
     ensure!(output.status.success(), "{name} {} ended with {}", arguments[0], output.status);
     let text = String::from_utf8(output.stdout)?;
     Ok(text.lines().last().unwrap_or_default().to_owned())
