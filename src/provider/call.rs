@@ -60,5 +60,9 @@ pub(super) fn reason(error: &reqwest::Error) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    cause.to_string()
+    let said = cause.to_string();
+    if said.contains("UnknownIssuer") {
+        return format!("{said}; if it is the gateway's own, name it in CAROUSEL_PROVIDER_CA");
+    }
+    said
 }

@@ -186,6 +186,18 @@ async fn what_depends_on_what_is_broken_is_skipped_and_says_so() {
     let (_, findings) = examined(wrong_password).await;
     assert!(of(&findings, "failed")[0].2.contains("alter role carousel_worker login password"), "{findings:#?}");
 
+    let mut untrusted = doctor(&deployment);
+    untrusted.env("CAROUSEL_PROVIDER_CA", "/nowhere/gateway.crt");
+    let (code, findings) = examined(untrusted).await;
+    let failed = of(&findings, "failed");
+    assert!(code == 1 && failed.len() == 1 && failed[0].0 == "provider_ca", "{findings:#?}");
+    assert!(failed[0].1.contains("/nowhere/gateway.crt") && failed[0].2.contains("CAROUSEL_PROVIDER_CA"), "{failed:?}");
+    let skipped = of(&findings, "skipped");
+    assert!(
+        skipped.iter().any(|(check, detail, _)| *check == "provider" && detail.contains("provider_ca")),
+        "{skipped:?}"
+    );
+
     let (code, findings) = examined(carousel(&["doctor", "--json"])).await;
     assert_eq!(code, 1);
     let failed: Vec<&str> = of(&findings, "failed").iter().map(|(check, ..)| *check).collect();
