@@ -61,8 +61,12 @@ pub(super) fn reason(error: &reqwest::Error) -> String {
         cause = inner;
     }
     let said = cause.to_string();
-    if said.contains("UnknownIssuer") {
-        return format!("{said}; if it is the gateway's own, name it in CAROUSEL_PROVIDER_CA");
-    }
-    said
+    let mend = if said.contains("UnknownIssuer") {
+        "; if it is the gateway's own, name it in CAROUSEL_PROVIDER_CA"
+    } else if said.starts_with("Too many open files") {
+        "; raise the limit: ulimit -n, systemd's LimitNOFILE"
+    } else {
+        ""
+    };
+    said + mend
 }

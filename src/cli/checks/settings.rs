@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::super::worker::{self, WorkerCommand};
-use super::Report;
+use super::{Report, files};
 use crate::{provider, queue, storage};
 
 /// What the settings make possible; nothing where they are missing or wrong.
@@ -85,6 +85,7 @@ pub(super) fn read(command: &WorkerCommand) -> (Report, Settings) {
         "export CAROUSEL_SPOOL=/a/folder/that/can/be/written",
         |_| format!("source images are spooled in {}", spool.display()),
     );
+    files::look(&mut report, command);
     let publishable_key = command.supabase.publishable_key().ok();
     (report, Settings { database, url, storage, publishable_key, provider, trusted: trusted.is_some() })
 }
