@@ -126,6 +126,7 @@ pub fn storage_settings(url: &str, key: &str) -> anyhow::Result<storage::Setting
 pub fn provider_settings(url: &str) -> anyhow::Result<provider::Settings> {
     Ok(provider::Settings {
         base_url: format!("{url}/v1").parse()?,
+        certificates: Vec::new(),
         api_key: KEY.to_owned().into(),
         auth_header: "authorization".to_owned(),
         query: None,

@@ -14,8 +14,29 @@ use crate::stand_in::{StandIn, picture};
 /// Users that the generations are of, each with one photo.
 const USERS: usize = 50;
 
+/// How the worker is started.
+#[derive(Clone, Copy)]
+struct Case {
+    words: &'static str,
+    /// As the Dockerfile has it: the allocator gives large blocks back at once.
+    threshold: bool,
+    tls: bool,
+}
+
+const CASES: [Case; 3] = [
+    Case { words: "", threshold: false, tls: false },
+    Case { words: ", MALLOC_MMAP_THRESHOLD_=131072", threshold: true, tls: false },
+    Case { words: ", MALLOC_MMAP_THRESHOLD_=131072, TLS", threshold: true, tls: true },
+];
+
 /// One generation a job, each a picture of 3 MB after `latency`. The worker is a process of its own; everything else is in this one.
-pub async fn run(program: &Path, rounds: usize, generations: usize, latency: Duration) -> anyhow::Result<()> {
+pub async fn run(
+    program: &Path,
+    rounds: usize,
+    generations: usize,
+    latency: Duration,
+    only: &str,
+) -> anyhow::Result<()> {
     let mut report = Report::new(
         "in-flight",
         &["idle MB", "all in flight MB", "KB a generation", "peak MB", "processor s", "most at once", "seconds"],
@@ -23,12 +44,14 @@ pub async fn run(program: &Path, rounds: usize, generations: usize, latency: Dur
     let picture = picture(1024, 1024)?;
     let mut version = String::new();
     for _ in 0..rounds {
-        for (words, allocator) in
-            [("", None), (", MALLOC_MMAP_THRESHOLD_=131072", Some(("MALLOC_MMAP_THRESHOLD_", "131072".to_owned())))]
-        {
+        for case in CASES {
+            let name = format!("{generations} generations{}", case.words);
+            if !name.contains(only) {
+                continue;
+            }
             let scene = Scene::start().await?;
-            let figures = round(&scene, program, generations, latency, &picture, allocator).await?;
-            report.add(&format!("{generations} generations{words}"), &figures);
+            let figures = round(&scene, program, generations, latency, &picture, case).await?;
+            report.add(&name, &figures);
             version = scene.version().await?;
         }
     }
@@ -41,11 +64,10 @@ async fn round(
     generations: usize,
     latency: Duration,
     picture: &[u8],
-    allocator: Option<(&'static str, String)>,
+    case: Case,
 ) -> anyhow::Result<Vec<f64>> {
     let project = scene.project("in_flight").await?;
     let stack = scene.stack(&project).await?;
-    let provider = StandIn::start(picture, latency).await?;
     let storage = Storage::new(storage_settings(stack.url(), stack.secret_key())?)?;
     let [photo, ..] = tokio::task::spawn_blocking(samples::photos).await??;
     let photo = bytes::Bytes::from(photo.bytes);
@@ -59,7 +81,18 @@ async fn round(
         ("CAROUSEL_CALLS", count),
         ("CAROUSEL_SPOOL", scene.folder().display().to_string()),
     ];
-    more.extend(allocator);
+    if case.threshold {
+        more.push(("MALLOC_MMAP_THRESHOLD_", "131072".to_owned()));
+    }
+    let provider = if case.tls {
+        let (provider, certificate) = StandIn::encrypted(picture, latency).await?;
+        let file = scene.folder().join("provider.crt");
+        std::fs::write(&file, certificate)?;
+        more.push(("CAROUSEL_PROVIDER_CA", file.display().to_string()));
+        provider
+    } else {
+        StandIn::start(picture, latency).await?
+    };
     let worker = Program::start(program, scene.folder(), &project, &stack, &provider.url, &more).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let (idle, _) = worker.memory()?;

@@ -75,6 +75,9 @@ enum Benchmark {
         /// Seconds that the provider takes for each
         #[arg(long, default_value_t = 60)]
         seconds: u64,
+        /// Only the rows with these words in their name, for example TLS
+        #[arg(long, default_value = "")]
+        only: String,
     },
     /// A whole job without the provider's time, step by step
     Job {
@@ -112,8 +115,8 @@ async fn main() -> anyhow::Result<()> {
         Benchmark::Queue { jobs } => queue_alone::run(rounds, jobs, connections).await,
         Benchmark::Claims { most } => claims::run(rounds, most).await,
         Benchmark::Idle { seconds } => idle::run(&program, seconds).await,
-        Benchmark::InFlight { generations, seconds } => {
-            in_flight::run(&program, rounds, generations, Duration::from_secs(seconds)).await
+        Benchmark::InFlight { generations, seconds, only } => {
+            in_flight::run(&program, rounds, generations, Duration::from_secs(seconds), &only).await
         }
         Benchmark::Job { samples } => whole_job::run(rounds, samples).await,
         Benchmark::Bytes => bytes_moved::run(rounds).await,

@@ -1,9 +1,13 @@
 //! Options of the image provider.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use secrecy::SecretString;
 use url::Url;
 
@@ -20,6 +24,10 @@ pub struct Provider {
     /// Address of the API, for OpenAI or a compatible server
     #[arg(long, env = "OPENAI_BASE_URL", value_name = "URL", default_value = "https://api.openai.com/v1")]
     pub openai_base_url: Url,
+
+    /// Certificate to trust for OPENAI_BASE_URL, in PEM
+    #[arg(long, env = "CAROUSEL_PROVIDER_CA", value_name = "FILE")]
+    pub provider_ca: Option<PathBuf>,
 
     /// Header that carries the key; `authorization` sends `Bearer KEY`, any other name (Azure: api-key) the key alone
     #[arg(long, env = "CAROUSEL_AUTH_HEADER", value_name = "NAME", default_value = "authorization")]
@@ -60,17 +68,48 @@ impl Provider {
         named(&self.models)
     }
 
-    /// Settings of the provider client.
+    /// The key.
     ///
     /// # Errors
-    /// When the key is missing.
-    pub fn settings(&self) -> anyhow::Result<crate::provider::Settings> {
+    /// When it is missing.
+    pub fn key(&self) -> anyhow::Result<SecretString> {
         let key = given(self.openai_api_key.as_ref()).context(
             "OPENAI_API_KEY is not set: create one at the provider, or try everything without one by `carousel dev`",
         )?;
+        Ok(key.to_owned().into())
+    }
+
+    /// The certificates to trust besides the public authorities'; none when no file is named.
+    ///
+    /// # Errors
+    /// When the file can't be read, has no certificate in it, or one that is broken.
+    pub fn certificates(&self) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+        let Some(path) = &self.provider_ca else { return Ok(Vec::new()) };
+        let named = format!("CAROUSEL_PROVIDER_CA names {}", path.display());
+        let text = std::fs::read(path).with_context(|| format!("{named}, which can't be read"))?;
+        let certificates = CertificateDer::pem_slice_iter(&text)
+            .collect::<Result<Vec<_>, _>>()
+            .with_context(|| format!("{named}, which is no PEM"))?;
+        ensure!(
+            !certificates.is_empty(),
+            "{named}, which has no certificate in it: -----BEGIN CERTIFICATE----- begins one"
+        );
+        for certificate in &certificates {
+            let trusted = RootCertStore::empty().add(certificate.clone());
+            trusted.with_context(|| format!("{named}, which has a certificate in it that can't be trusted"))?;
+        }
+        Ok(certificates)
+    }
+
+    /// Settings of the provider client.
+    ///
+    /// # Errors
+    /// When the key is missing, or the certificates can't be trusted.
+    pub fn settings(&self) -> anyhow::Result<crate::provider::Settings> {
         Ok(crate::provider::Settings {
             base_url: self.openai_base_url.clone(),
-            api_key: key.to_owned().into(),
+            certificates: self.certificates()?,
+            api_key: self.key()?,
             auth_header: self.auth_header.clone(),
             query: self.query.clone().filter(|query| !query.is_empty()),
             connect_timeout: Duration::from_secs(10),

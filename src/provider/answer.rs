@@ -18,6 +18,8 @@ use super::words::Secrets;
 
 /// How much of an error's body is read.
 const MAX_ERROR: usize = 64 * 1024;
+/// The longest pause that TCP makes before it sends once more what was not taken.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(120);
 
 /// An image on its way to being finished.
 #[derive(Debug)]
@@ -79,11 +81,17 @@ impl Incoming<'_> {
         Ok(chunk)
     }
 
-    /// Waits for a permit. That wait is ours, not the provider's: it doesn't count against the deadline.
+    /// Waits for a permit. That wait is ours, not the provider's: it doesn't count against the deadline, nor does its echo.
+    ///
+    /// What the system could not hold of an answer that nobody read is thrown away, and the other side's system sends it again after pauses that double. When we
+    /// read at last, the next of them may be as far away as the first is gone by: a silence that we have caused.
     async fn permit(&mut self, transfers: &Arc<Semaphore>) -> OwnedSemaphorePermit {
         let asked = Instant::now();
         let permit = Arc::clone(transfers).acquire_owned().await.expect("the transfer permits are never closed");
-        self.limits.deadline += asked.elapsed();
+        let waited = asked.elapsed();
+        let echo = waited.min(LONGEST_BACKOFF);
+        self.limits.deadline += waited + echo;
+        self.limits.silence += echo;
         permit
     }
 

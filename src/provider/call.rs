@@ -60,5 +60,13 @@ pub(super) fn reason(error: &reqwest::Error) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    cause.to_string()
+    let said = cause.to_string();
+    let mend = if said.contains("UnknownIssuer") {
+        "; if it is the gateway's own, name it in CAROUSEL_PROVIDER_CA"
+    } else if said.starts_with("Too many open files") {
+        "; raise the limit: ulimit -n, systemd's LimitNOFILE"
+    } else {
+        ""
+    };
+    said + mend
 }

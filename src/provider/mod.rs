@@ -34,7 +34,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Url, redirect};
+use reqwest::{Certificate, Client, Url, redirect};
+use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
@@ -60,6 +61,8 @@ const UPLOADS_AT_ONCE: usize = 32;
 pub struct Settings {
     /// What `/images/edits` is appended to: `https://api.openai.com/v1`.
     pub base_url: Url,
+    /// Certificates to trust besides those of the public authorities.
+    pub certificates: Vec<CertificateDer<'static>>,
     /// The key.
     pub api_key: SecretString,
     /// Header that carries the key: in `authorization` as `Bearer <key>`, in any other (Azure's `api-key`) as it is.
@@ -154,12 +157,16 @@ impl Provider {
         let mut value = HeaderValue::try_from(value)
             .map_err(|_| unusable("OPENAI_API_KEY has characters that no key has, perhaps a line end"))?;
         value.set_sensitive(true);
-        let client = Client::builder()
+        let mut client = Client::builder()
             .user_agent(concat!("carousel/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .http1_only()
             .pool_max_idle_per_host(0)
             .connect_timeout(settings.connect_timeout);
+        for certificate in &settings.certificates {
+            let trusted = Certificate::from_der(certificate).map_err(|error| Unusable(call::reason(&error)))?;
+            client = client.add_root_certificate(trusted);
+        }
         // A peer that stops taking what was already handed to the system is noticed by the system only; where both notice, ours knows more.
         #[cfg(target_os = "linux")]
         let client = client.tcp_user_timeout(settings.silence_timeout * 2);

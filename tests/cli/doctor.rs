@@ -70,6 +70,29 @@ fn plain(command: Command) -> Command {
     plain
 }
 
+/// A worker with thousands of calls needs as many connections; a shell allows 1024 files.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_limit_of_open_files_is_raised_as_far_as_it_may_be() {
+    for (limit, calls, mended) in [("-S -n 100", "300", true), ("-n 300", "300", false)] {
+        let mut command = Command::new("sh");
+        let line = format!("ulimit {limit} && exec \"$0\" doctor --json");
+        command.arg("-c").arg(line).arg(env!("CARGO_BIN_EXE_carousel"));
+        for (name, _) in carousel(&[]).as_std().get_envs() {
+            command.env_remove(name);
+        }
+        command.env("CAROUSEL_CALLS", calls);
+        let (_, findings) = examined(command).await;
+        let failed = of(&findings, "failed");
+        let found = failed.iter().find(|(check, ..)| *check == "open_files");
+        assert_eq!(found.is_none(), mended, "{findings:#?}");
+        if let Some((_, detail, mend)) = found {
+            assert!(detail.contains("300 files") && detail.contains("CAROUSEL_CALLS=300"), "{detail}");
+            assert!(mend.starts_with("ulimit -n 4") && mend.contains("LimitNOFILE"), "{mend}");
+        }
+    }
+}
+
 /// Whatever was broken is found under its name, and the SQL that the doctor names mends it.
 #[tokio::test]
 async fn what_is_broken_in_the_database_is_mended_by_the_line_that_is_named() {
@@ -185,6 +208,18 @@ async fn what_depends_on_what_is_broken_is_skipped_and_says_so() {
     wrong_password.env("DATABASE_URL", deployment.project.worker_url().replace(":worker@", ":wrong@"));
     let (_, findings) = examined(wrong_password).await;
     assert!(of(&findings, "failed")[0].2.contains("alter role carousel_worker login password"), "{findings:#?}");
+
+    let mut untrusted = doctor(&deployment);
+    untrusted.env("CAROUSEL_PROVIDER_CA", "/nowhere/gateway.crt");
+    let (code, findings) = examined(untrusted).await;
+    let failed = of(&findings, "failed");
+    assert!(code == 1 && failed.len() == 1 && failed[0].0 == "provider_ca", "{findings:#?}");
+    assert!(failed[0].1.contains("/nowhere/gateway.crt") && failed[0].2.contains("CAROUSEL_PROVIDER_CA"), "{failed:?}");
+    let skipped = of(&findings, "skipped");
+    assert!(
+        skipped.iter().any(|(check, detail, _)| *check == "provider" && detail.contains("provider_ca")),
+        "{skipped:?}"
+    );
 
     let (code, findings) = examined(carousel(&["doctor", "--json"])).await;
     assert_eq!(code, 1);

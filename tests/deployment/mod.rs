@@ -131,6 +131,7 @@ impl Deployment {
         .expect("a Storage client can be made");
         let provider = Provider::new(provider::Settings {
             base_url: self.stack.openai_url().expect("the stand-in runs").parse().expect("it is a URL"),
+            certificates: Vec::new(),
             api_key: OPENAI_KEY.to_owned().into(),
             auth_header: "authorization".to_owned(),
             query: None,

@@ -18,6 +18,8 @@ mod steps;
 mod server;
 
 mod database;
+#[cfg(target_os = "linux")]
+mod files;
 mod killed;
 mod long_form;
 mod provider;

@@ -92,6 +92,17 @@ impl Worker {
         }
     }
 
+    /// Lets it have at most so many files and connections open, and returns how many it could have; those that are open stay so.
+    #[cfg(target_os = "linux")]
+    pub fn limit_files(&self, most: u64) -> u64 {
+        use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        // It has our own hard limit, which only root could raise again.
+        let limit = Rlimit { current: Some(most), maximum: getrlimit(Resource::Nofile).maximum };
+        let before = prlimit(pid, Resource::Nofile, limit).expect("a process of ours can be limited");
+        before.current.expect("there is a limit")
+    }
+
     fn signal(&self, name: &str) {
         let sent = std::process::Command::new("kill").arg(format!("-{name}")).arg(self.pid.to_string()).status();
         assert!(sent.expect("kill can be run").success(), "SIG{name} was not sent");

@@ -175,7 +175,7 @@ async fn realtime(report: &mut Report, settings: &Settings) {
 pub(super) async fn provider(settings: &Settings) -> Report {
     let mut report = Report::default();
     let Some(settings) = &settings.provider else {
-        report.skipped("provider", "provider_key");
+        report.skipped("provider", settings.before_provider());
         return report;
     };
     let checked = match Provider::new(settings.clone()) {

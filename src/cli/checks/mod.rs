@@ -5,6 +5,7 @@
 
 mod api;
 mod database;
+mod files;
 mod promises;
 mod queue;
 mod rights;

@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::super::worker::{self, WorkerCommand};
-use super::Report;
+use super::{Report, files};
 use crate::{provider, queue, storage};
 
 /// What the settings make possible; nothing where they are missing or wrong.
@@ -13,12 +13,19 @@ pub(super) struct Settings {
     pub(super) storage: Option<storage::Settings>,
     pub(super) publishable_key: Option<String>,
     pub(super) provider: Option<provider::Settings>,
+    /// Whether the certificates to trust are known.
+    trusted: bool,
 }
 
 impl Settings {
     /// The setting without which nothing can be asked of Storage.
     pub(super) fn before_storage(&self) -> &'static str {
         if self.url.is_none() { "supabase_url" } else { "secret_key" }
+    }
+
+    /// The setting without which nothing can be asked of the provider.
+    pub(super) fn before_provider(&self) -> &'static str {
+        if self.trusted { "provider_key" } else { "provider_ca" }
     }
 }
 
@@ -52,10 +59,21 @@ pub(super) fn read(command: &WorkerCommand) -> (Report, Settings) {
             "SUPABASE_SECRET_KEY is set".to_owned()
         });
     let storage = url.as_ref().zip(secret_key).and_then(|_| command.supabase.storage().ok());
-    let provider =
-        report.setting("provider_key", command.provider.settings(), "export OPENAI_API_KEY=sk-...", |settings| {
-            format!("OPENAI_API_KEY is set, for {}", shown(&settings.base_url))
-        });
+    let provider_key = report.setting("provider_key", command.provider.key(), "export OPENAI_API_KEY=sk-...", |_| {
+        format!("OPENAI_API_KEY is set, for {}", shown(&command.provider.openai_base_url))
+    });
+    let trusted = report.setting(
+        "provider_ca",
+        command.provider.certificates(),
+        "export CAROUSEL_PROVIDER_CA=/path/of/the/certificate.crt",
+        |own| match own.len() {
+            0 => "public authorities only are trusted for the provider".to_owned(),
+            own => format!(
+                "public authorities and {own} certificates of CAROUSEL_PROVIDER_CA are trusted for the provider"
+            ),
+        },
+    );
+    let provider = provider_key.zip(trusted.as_ref()).and_then(|_| command.provider.settings().ok());
     report.setting("prices", worker::prices(command.provider.prices.as_deref()), "unset CAROUSEL_PRICES", |_| {
         "prices can be read".to_owned()
     });
@@ -67,8 +85,9 @@ pub(super) fn read(command: &WorkerCommand) -> (Report, Settings) {
         "export CAROUSEL_SPOOL=/a/folder/that/can/be/written",
         |_| format!("source images are spooled in {}", spool.display()),
     );
+    files::look(&mut report, command);
     let publishable_key = command.supabase.publishable_key().ok();
-    (report, Settings { database, url, storage, publishable_key, provider })
+    (report, Settings { database, url, storage, publishable_key, provider, trusted: trusted.is_some() })
 }
 
 /// The key for clients, which the worker itself does without.

@@ -109,6 +109,52 @@ async fn the_wait_for_a_permit_is_not_the_providers() {
 }
 
 #[tokio::test]
+async fn answers_that_stand_in_line_are_neither_silent_nor_late() {
+    let wire = Wire::bind().await;
+    let patience = Duration::from_secs(3);
+    let mut settings = settings(&wire);
+    (settings.total_timeout, settings.silence_timeout) = (patience, patience);
+    let (provider, transfers) = (provider(settings), permits(1));
+    let held = Arc::clone(&transfers).acquire_owned().await.unwrap();
+    let (_folder, edit) = edit(&[b"source"]);
+    // More than the system holds of it.
+    let image = vec![7; 8_000_000];
+    let whole = answer("200 OK", JSON, body(&image));
+    let servers = futures::future::join_all((0..6).map(|_| wire.answer(&whole)));
+    let edits = futures::future::join_all((0..6).map(|_| async {
+        assert!(provider.edit(&edit, &transfers, None).await.unwrap().image == image);
+    }));
+    let line = async {
+        tokio::time::sleep(2 * patience).await;
+        drop(held);
+    };
+    tokio::join!(edits, servers, line);
+}
+
+#[tokio::test]
+async fn the_echo_of_our_wait_is_not_the_providers_silence() {
+    let wire = Wire::bind().await;
+    let (_folder, edit) = edit(&[b"source"]);
+    let mut settings = settings(&wire);
+    settings.silence_timeout = SHORT;
+    let (provider, transfers) = (provider(settings), permits(1));
+    let held = Arc::clone(&transfers).acquire_owned().await.unwrap();
+    let bytes = answer("200 OK", JSON, body(b"image"));
+    let server = async {
+        let mut line = wire.accept().await;
+        line.request().await;
+        line.send(&bytes[..bytes.len() - 40]).await;
+        tokio::time::sleep(30 * SHORT).await;
+        drop(held);
+        // As a system does that tries ever more rarely to get rid of the rest.
+        tokio::time::sleep(6 * SHORT).await;
+        line.send(&bytes[bytes.len() - 40..]).await;
+    };
+    let (result, ()) = tokio::join!(provider.edit(&edit, &transfers, None), server);
+    assert_eq!(result.unwrap().image, b"image");
+}
+
+#[tokio::test]
 async fn partial_images_arrive_on_the_way_and_hold_no_permit_between_them() {
     let wire = Wire::bind().await;
     let (_folder, mut edit) = edit(&[b"source"]);

@@ -3,6 +3,7 @@
 mod answers;
 mod failures;
 mod requests;
+mod tls;
 mod wire;
 
 use ::base64::Engine as _;
@@ -23,6 +24,7 @@ const SHORT: Duration = Duration::from_millis(150);
 fn settings(wire: &Wire) -> Settings {
     Settings {
         base_url: wire.url("/v1"),
+        certificates: Vec::new(),
         api_key: KEY.into(),
         auth_header: "authorization".into(),
         query: None,
