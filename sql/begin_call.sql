@@ -6,12 +6,13 @@ with held as materialized (
     select wish.place, wish.job_id, wish.image_id, wish.model, wish.quality, wish.prompt, lease.user_id, lease.worker_id, lease.attempt
     from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::text[]) with ordinality
         as wish (job_id, token, image_id, model, quality, prompt, place)
-    join public.image_generation_jobs job on job.id = wish.job_id
-    join carousel_private.leases lease on lease.job_id = job.id and lease.token = wish.token
-    join public.generated_carousel_images image on image.id = wish.image_id and image.job_id = job.id
-    for key share of job skip locked
-    for share of lease skip locked
-    for no key update of image skip locked
+    cross join lateral (select id from public.image_generation_jobs where id = wish.job_id for key share skip locked) as job
+    cross join lateral (
+        select user_id, worker_id, attempt from carousel_private.leases where job_id = job.id and token = wish.token for share skip locked
+    ) as lease
+    cross join lateral (
+        select id from public.generated_carousel_images where id = wish.image_id and job_id = job.id for no key update skip locked
+    ) as image
 ),
 pause as materialized (
     select carousel_private.pause_left() as seconds
@@ -20,7 +21,7 @@ image as (
     update public.generated_carousel_images image
     set status = 'generating', model = held.model, quality = held.quality, prompt = held.prompt, error_code = null, error_message = null
     from held cross join pause
-    where image.id = held.image_id and pause.seconds = 0
+    where image.id = held.image_id and image.id = any (array(select image_id from held)) and pause.seconds = 0
 ),
 call as (
     insert into carousel_private.provider_calls (job_id, image_id, user_id, worker_id, attempt, model)

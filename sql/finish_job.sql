@@ -6,13 +6,15 @@ with held as materialized (
     select wish.place, wish.cancelled, wish.code, wish.words, job.id, job.total_images
     from unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::text[], $5::text[]) with ordinality
         as wish (job_id, token, cancelled, code, words, place)
-    join public.image_generation_jobs job on job.id = wish.job_id
-    join carousel_private.leases lease on lease.job_id = job.id and lease.token = wish.token
-    for no key update of job skip locked
-    for update of lease skip locked
+    cross join lateral (
+        select id, total_images from public.image_generation_jobs where id = wish.job_id for no key update skip locked
+    ) as job
+    cross join lateral (
+        select job_id from carousel_private.leases where job_id = job.id and token = wish.token for update skip locked
+    ) as lease
 ),
 lease as (
-    delete from carousel_private.leases using held where leases.job_id = held.id
+    delete from carousel_private.leases where job_id = any (array(select id from held))
 ),
 rest as (
     update public.generated_carousel_images image
@@ -21,7 +23,7 @@ rest as (
         error_code = case when not held.cancelled then coalesce(held.code, 'internal') end,
         error_message = held.words
     from held
-    where image.job_id = held.id and image.status in ('pending', 'generating')
+    where image.job_id = held.id and image.job_id = any (array(select id from held)) and image.status in ('pending', 'generating')
 ),
 outcome as (
     select
@@ -60,5 +62,5 @@ set status = outcome.status,
     usage = outcome.usage,
     finished_at = now()
 from outcome
-where job.id = outcome.id
+where job.id = outcome.id and job.id = any (array(select id from held))
 returning outcome.place, job.status

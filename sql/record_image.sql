@@ -10,14 +10,16 @@ with held as materialized (
         job_id, token, image_id, call_id, storage_path, thumbhash, width, height, bytes, mime_type,
         sha256, usage, cost_millionths, duration_ms, request_id, place
     )
-    join public.image_generation_jobs job on job.id = wish.job_id
-    join carousel_private.leases lease on lease.job_id = job.id and lease.token = wish.token
-    join public.generated_carousel_images image on image.id = wish.image_id and image.job_id = job.id
-    -- Again after an answer that was lost: the same image is recorded once more.
-    where image.status in ('generating', 'completed')
-    for key share of job skip locked
-    for share of lease skip locked
-    for no key update of image skip locked
+    cross join lateral (select id from public.image_generation_jobs where id = wish.job_id for key share skip locked) as job
+    cross join lateral (
+        select job_id from carousel_private.leases where job_id = job.id and token = wish.token for share skip locked
+    ) as lease
+    cross join lateral (
+        select id from public.generated_carousel_images
+        -- Again after an answer that was lost: the same image is recorded once more.
+        where id = wish.image_id and job_id = job.id and status in ('generating', 'completed')
+        for no key update skip locked
+    ) as image
 ),
 image as (
     update public.generated_carousel_images image
@@ -36,7 +38,7 @@ image as (
         provider_request_id = held.request_id,
         completed_at = now()
     from held
-    where image.id = held.image_id
+    where image.id = held.image_id and image.id = any (array(select image_id from held))
 ),
 call as (
     update carousel_private.provider_calls call
@@ -46,6 +48,6 @@ call as (
         usage = held.usage,
         cost_usd = held.cost_millionths / 1000000.0
     from held
-    where call.id = held.call_id
+    where call.id = held.call_id and call.id = any (array(select call_id from held))
 )
 select place from held

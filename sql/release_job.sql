@@ -5,7 +5,7 @@ with locked as (
     select id, cancel_requested_at is not null as cancelled from public.image_generation_jobs where id = $1 for no key update
 ),
 held as (
-    delete from carousel_private.leases using locked where job_id = locked.id and token = $2 returning job_id, locked.cancelled
+    delete from carousel_private.leases using locked where job_id = $1 and job_id = locked.id and token = $2 returning job_id, locked.cancelled
 ),
 image as (
     select counted.* from held cross join lateral carousel_private.count_images(held.job_id) as counted
@@ -14,13 +14,13 @@ rest as (
     update public.generated_carousel_images image
     set status = case when held.cancelled then 'cancelled' else 'pending' end, preview_path = null
     from held
-    where image.job_id = held.job_id and (image.status = 'generating' or (held.cancelled and image.status = 'pending'))
+    where image.job_id = $1 and image.job_id = held.job_id and (image.status = 'generating' or (held.cancelled and image.status = 'pending'))
 ),
 outcome as (
     select job.id,
         case when not held.cancelled then 'pending' when image.completed = job.total_images then 'completed' else 'cancelled' end as status
     from held
-    join public.image_generation_jobs job on job.id = held.job_id
+    join public.image_generation_jobs job on job.id = held.job_id and job.id = $1
     cross join image
 )
 update public.image_generation_jobs job
@@ -42,5 +42,5 @@ set status = outcome.status,
     finished_at = case when outcome.status <> 'pending' then now() end
 from outcome
 cross join image
-where job.id = outcome.id
+where job.id = $1 and job.id = outcome.id
 returning job.id

@@ -4,11 +4,12 @@ with held as materialized (
     -- The job before its lease, in the order in which a deletion takes them.
     select wish.place, job.id
     from unnest($1::uuid[], $2::bigint[]) with ordinality as wish (job_id, token, place)
-    join public.image_generation_jobs job on job.id = wish.job_id
-    join carousel_private.leases lease on lease.job_id = job.id and lease.token = wish.token
-    where job.status = 'processing'
-    for no key update of job skip locked
-    for share of lease skip locked
+    cross join lateral (
+        select id from public.image_generation_jobs where id = wish.job_id and status = 'processing' for no key update skip locked
+    ) as job
+    cross join lateral (
+        select job_id from carousel_private.leases where job_id = job.id and token = wish.token for share skip locked
+    ) as lease
 ),
 counted as (
     select
@@ -30,6 +31,6 @@ job as (
             else format('%s of %s images are done', counted.completed, job.total_images)
         end
     from counted
-    where job.id = counted.id
+    where job.id = counted.id and job.id = any (array(select id from held))
 )
 select place from held

@@ -2,19 +2,22 @@
 -- The leases with the tokens $2 are the caller's own: it is alive.
 with expired as (
     delete from carousel_private.leases
-    where job_id in (
-        select job.id
-        from public.image_generation_jobs job
-        join carousel_private.leases lease on lease.job_id = job.id
-        where lease.leased_until < now() and lease.token <> all ($2)
+    where job_id = any (array(
+        select held.job_id
+        from carousel_private.leases lease
         -- The job before its lease, in the order in which a deletion takes them.
-        for no key update of job skip locked
-        for update of lease skip locked
-    )
+        cross join lateral (select id from public.image_generation_jobs where id = lease.job_id for no key update skip locked) as job
+        cross join lateral (
+            select job_id from carousel_private.leases where job_id = job.id and leased_until < now() for update skip locked
+        ) as held
+        where lease.leased_until < now() and lease.token <> all ($2)
+    ))
     returning job_id, attempt
 ),
 image as (
-    select expired.job_id, expired.attempt, counted.* from expired cross join lateral carousel_private.count_images(expired.job_id) as counted
+    select expired.attempt, counted.*
+    from carousel_private.count_images(array(select job_id from expired)) as counted
+    join expired on expired.job_id = counted.job_id
 ),
 judged as (
     select
@@ -33,7 +36,7 @@ judged as (
             else 'failed'
         end as status
     from image
-    join public.image_generation_jobs job on job.id = image.job_id
+    join public.image_generation_jobs job on job.id = image.job_id and job.id = any (array(select job_id from expired))
 ),
 rest as (
     update public.generated_carousel_images image
@@ -42,7 +45,7 @@ rest as (
         error_code = case when judged.status in ('partial', 'failed') then 'worker_lost' end,
         error_message = case when judged.status in ('partial', 'failed') then 'The worker was lost while it made this image' end
     from judged
-    where image.job_id = judged.id and image.status in ('pending', 'generating')
+    where image.job_id = judged.id and image.job_id = any (array(select job_id from expired)) and image.status in ('pending', 'generating')
 )
 update public.image_generation_jobs job
 set status = judged.status,
@@ -65,5 +68,5 @@ set status = judged.status,
     error_message = case when judged.status in ('partial', 'failed') then 'Given up: every worker that took it was lost' end,
     finished_at = case when judged.status <> 'pending' then now() end
 from judged
-where job.id = judged.id
+where job.id = judged.id and job.id = any (array(select job_id from expired))
 returning job.id, job.status

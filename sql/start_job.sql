@@ -4,11 +4,12 @@ with held as materialized (
     -- The job before its lease, in the order in which a deletion takes them.
     select wish.place, job.id, job.user_id, job.variants, job.slide_prompts, job.aspect_ratios, lease.attempt
     from unnest($1::uuid[], $2::bigint[]) with ordinality as wish (job_id, token, place)
-    join public.image_generation_jobs job on job.id = wish.job_id
-    join carousel_private.leases lease on lease.job_id = job.id and lease.token = wish.token
-    where job.status in ('pending', 'processing')
-    for no key update of job skip locked
-    for share of lease skip locked
+    cross join lateral (
+        select * from public.image_generation_jobs where id = wish.job_id and status in ('pending', 'processing') for no key update skip locked
+    ) as job
+    cross join lateral (
+        select attempt from carousel_private.leases where job_id = job.id and token = wish.token for share skip locked
+    ) as lease
 ),
 job as (
     update public.image_generation_jobs job
@@ -22,7 +23,7 @@ job as (
         error_code = null,
         error_message = null
     from held
-    where job.id = held.id
+    where job.id = held.id and job.id = any (array(select id from held))
 ),
 added as (
     insert into public.generated_carousel_images (job_id, user_id, carousel_id, variant, slide, aspect_ratio)
@@ -43,8 +44,9 @@ image as (
     -- What an earlier attempt has left to do.
     select image.job_id, image.id, image.variant, image.slide, image.aspect_ratio
     from held
-    join public.generated_carousel_images image on image.job_id = held.id
-    where image.status in ('pending', 'generating')
+    cross join lateral (
+        select * from public.generated_carousel_images where job_id = held.id and status in ('pending', 'generating')
+    ) as image
 )
 select
     held.place,

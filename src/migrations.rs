@@ -46,6 +46,11 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         "count_images_of_many",
         include_str!("../supabase/migrations/20261125000200_count_images_of_many.sql"),
     ),
+    migration(
+        "20261125000300",
+        "turns_by_index",
+        include_str!("../supabase/migrations/20261125000300_turns_by_index.sql"),
+    ),
 ];
 
 const fn migration(

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use carousel::job::{Format, Size};
-use carousel::queue::{self, Begun, Error, Lease, Queue, Recorded};
+use carousel::queue::{Begun, Error, Lease, MOST_CLAIMED, Queue, Recorded};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -60,10 +60,10 @@ pub async fn drain(queue: &Queue, slots: usize) -> anyhow::Result<()> {
     let mut tasks: JoinSet<Result<(), Error>> = JoinSet::new();
     let mut promising = true;
     loop {
-        let free = slots - tasks.len();
+        let free = (slots - tasks.len()).min(MOST_CLAIMED);
         if promising && free > 0 {
             let leases = queue.claim_jobs(worker, free, Duration::from_secs(30)).await?;
-            promising = leases.len() == queue::at_once(free);
+            promising = leases.len() == free;
             for lease in leases {
                 tasks.spawn(work(lease));
             }

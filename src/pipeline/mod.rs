@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
 use tokio::sync::{Notify, Semaphore};
 
@@ -138,9 +139,9 @@ impl Pipeline {
             return Ok(());
         }
         let sources = sources?;
-        let images: Vec<_> =
-            images.into_iter().map(|image| self.make_image(lease, image, &sources.files, gate)).collect();
-        let mut images = stream::iter(images).buffer_unordered(self.settings.calls_per_job);
+        // Boxed, since the work on an image is some kilobytes, and a job may have a hundred of them.
+        let work = |image| -> BoxFuture<'_, _> { Box::pin(self.make_image(lease, image, &sources.files, gate)) };
+        let mut images = stream::iter(images.into_iter().map(work)).buffer_unordered(self.settings.calls_per_job);
         let all = async {
             while let Some(made) = images.next().await {
                 made?;

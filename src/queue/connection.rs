@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio_postgres::Row;
@@ -17,6 +17,11 @@ use super::{Error, Queue};
 const PATIENCE: Duration = Duration::from_secs(120);
 /// A statement that takes longer has lost its connection.
 const SILENCE: Duration = Duration::from_secs(20);
+
+/// Each statement here looks up some rows by an index, however many there are. The planner can't know: it may have counted a table when it
+/// was empty, or plan for the values of one call, and a plan is kept for long.
+const LOOK_UP: &str = "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off;
+    set enable_hashjoin = off; set enable_mergejoin = off; set enable_sort = off; set jit = off";
 
 /// Where the database is and how it is reached.
 #[derive(Clone, Debug)]
@@ -58,6 +63,9 @@ impl Queue {
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(SILENCE))
             .create_timeout(Some(SILENCE))
+            .post_create(Hook::async_fn(|client, _| {
+                Box::pin(async move { client.batch_execute(LOOK_UP).await.map_err(HookError::Backend) })
+            }))
             .build()?;
         Ok(Self { pool, writes: Arc::default() })
     }

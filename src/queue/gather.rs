@@ -3,6 +3,9 @@
 //! A write that meets no other goes at once; nothing waits for company. A statement for many holds rows of many jobs, so it never waits
 //! for a row that somebody else holds: it passes over it (`skip locked`). What got no row in it, for that or any other reason, is sent
 //! alone by whoever wants it written: alone it waits, is sent again while the database is away, and fails for itself only.
+//!
+//! The statements begin with the arrays and look each row up from there (`cross join lateral`), and name once more as an array what an
+//! update may touch: joined freely, a table that the planner takes for empty would be read as a whole for each write.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -81,6 +84,8 @@ impl<W: Write> Gather<W> {
 /// Sends what waits, until nothing does.
 async fn flush<W: Write>(state: Arc<Mutex<State<W>>>, queue: Queue) {
     loop {
+        // Whoever is about to write as well comes along: one answer from the database sets many jobs going.
+        tokio::task::yield_now().await;
         let (writes, answers): (Vec<_>, Vec<_>) = {
             let mut state = lock(&state);
             if state.waiting.is_empty() {

@@ -82,12 +82,12 @@ pub struct ToDo {
 }
 
 impl Queue {
-    /// Takes jobs, round the users, and leases them to `worker` for the time `lease`: as many as the largest power of two that is not above
-    /// `slots` and [`MOST_CLAIMED`], so that PostgreSQL has few statements whose plans it keeps.
+    /// Takes up to `slots` jobs, but no more than [`MOST_CLAIMED`], round the users, and leases them to `worker` for the time `lease`.
     pub async fn claim_jobs(&self, worker: Uuid, slots: usize, lease: Duration) -> Result<Vec<Lease>, Error> {
-        let statement = include_str!("../../sql/claim_jobs.sql").replace("$3", &at_once(slots).to_string());
+        let slots = i64::try_from(slots.min(MOST_CLAIMED)).unwrap_or(i64::MAX);
+        let statement = include_str!("../../sql/claim_jobs.sql");
         // Not sent again when the database goes away in mid-claim: the next wake claims anew, and what this one took runs out.
-        let rows = self.once(&statement, &[&worker, &lease.as_secs_f64()]).await?;
+        let rows = self.once(statement, &[&worker, &lease.as_secs_f64(), &slots]).await?;
         rows.iter().map(|row| Ok(Lease::new(self.clone(), job(row)?, row.try_get("token")?))).collect()
     }
 
@@ -151,12 +151,6 @@ impl Queue {
             next: row.try_get::<_, Option<f64>>("next_in_seconds")?.map(seconds),
         })
     }
-}
-
-/// How many jobs a claim for `slots` takes at most.
-pub fn at_once(slots: usize) -> usize {
-    let slots = slots.clamp(1, MOST_CLAIMED);
-    1 << slots.ilog2()
 }
 
 fn job(row: &Row) -> Result<Job, Error> {

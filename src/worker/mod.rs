@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::listener::{Listener, Signal};
 use crate::pipeline::{Outcome, Pipeline, StopHandle, Wish, stop};
-use crate::queue::{self, Queue, ToDo, WorkerReport};
+use crate::queue::{MOST_CLAIMED, Queue, ToDo, WorkerReport};
 use crate::storage::Storage;
 use crate::telemetry::metrics;
 use renewal::Held;
@@ -108,6 +108,10 @@ impl Shift {
         // Whether there may be something to claim. It stays so while there is no room, so a job's end needs no look of its own.
         let mut promising = true;
         loop {
+            // However many notifications came meanwhile, one claim answers them.
+            while let Ok(signal) = signals.try_recv() {
+                promising |= self.hear(signal, &mut scheduled);
+            }
             if promising && self.free() > 0 {
                 promising = self.claim().await;
                 continue;
@@ -116,12 +120,7 @@ impl Shift {
             tokio::select! {
                 () = &mut shutdown => return,
                 signal = signals.recv() => match signal {
-                    Some(Signal::Jobs { scheduled: false }) => promising = true,
-                    Some(Signal::Jobs { scheduled: true } | Signal::Connected) => {
-                        promising = true;
-                        scheduled = Some(Instant::now());
-                    }
-                    Some(Signal::Cancel(job)) => self.wish(job, Wish::Cancel),
+                    Some(signal) => promising |= self.hear(signal, &mut scheduled),
                     None => return,
                 },
                 Some(ended) = self.tasks.join_next() => self.forget(ended),
@@ -138,13 +137,28 @@ impl Shift {
         }
     }
 
+    /// Says whether there may be something to claim.
+    fn hear(&self, signal: Signal, scheduled: &mut Option<Instant>) -> bool {
+        match signal {
+            Signal::Jobs { scheduled: false } => true,
+            Signal::Jobs { scheduled: true } | Signal::Connected => {
+                *scheduled = Some(Instant::now());
+                true
+            }
+            Signal::Cancel(job) => {
+                self.wish(job, Wish::Cancel);
+                false
+            }
+        }
+    }
+
     fn free(&self) -> usize {
         self.worker.settings.jobs.saturating_sub(self.running.len())
     }
 
     /// Claims for the free slots and starts what it got. Says whether there may be more.
     async fn claim(&mut self) -> bool {
-        let slots = self.free();
+        let slots = self.free().min(MOST_CLAIMED);
         let started = Instant::now();
         let leases = match self.worker.queue.claim_jobs(self.id, slots, self.worker.settings.lease).await {
             Ok(leases) => leases,
@@ -153,7 +167,7 @@ impl Shift {
                 return false;
             }
         };
-        let more = leases.len() == queue::at_once(slots);
+        let more = leases.len() == slots;
         for lease in leases {
             let (handle, stop) = stop();
             let (job, token) = (lease.job.id, lease.token());
