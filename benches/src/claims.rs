@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use carousel::queue::LOOK_UP;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -110,7 +111,7 @@ async fn buffers(project: &Project) -> anyhow::Result<f64> {
         literal(include_str!("../../sql/claim_jobs.sql"), &CLAIM)
     );
     let client = &project.admin;
-    client.batch_execute("begin").await?;
+    client.batch_execute(&format!("begin; {LOOK_UP}")).await?;
     let plan: serde_json::Value = client.query_one(&sql, &[]).await?.get(0);
     client.batch_execute("rollback").await?;
     let pages = |kind: &str| plan[0]["Plan"][kind].as_f64().unwrap_or(0.0);
@@ -140,7 +141,7 @@ async fn plans(project: &Project) -> anyhow::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans");
     std::fs::create_dir_all(&folder)?;
     let client = &project.admin;
-    client.batch_execute("analyze; begin").await?;
+    client.batch_execute(&format!("analyze; begin; {LOOK_UP}")).await?;
     explain(client, &folder, "claim_jobs", include_str!("../../sql/claim_jobs.sql"), &CLAIM).await?;
     let some = "select job_id::text, token::text from carousel_private.leases limit 1";
     let row = client.query_one(some, &[]).await.context("something was claimed")?;

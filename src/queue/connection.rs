@@ -18,9 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A statement that takes longer has lost its connection.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// Each statement here looks up some rows by an index, however many there are. The planner can't know: it may have counted a table when it
-/// was empty, or plan for the values of one call, and a plan is kept for long.
-const LOOK_UP: &str = "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off;
+/// What each connection is set to: plans that look rows up by their indexes, and are kept.
+///
+/// The planner can't know that this is all that is ever wanted. It may have counted a table when it was empty, or plan for the values of
+/// one call.
+pub const LOOK_UP: &str = "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off;
     set enable_hashjoin = off; set enable_mergejoin = off; set enable_sort = off; set jit = off";
 
 /// Where the database is and how it is reached.

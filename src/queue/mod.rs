@@ -19,7 +19,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 pub use cleanup::Debris;
-pub use connection::{Settings, tls};
+pub use connection::{LOOK_UP, Settings, tls};
 pub use error::Error;
 pub use lease::{Begun, CallId, Fault, Lease, Recorded, Renewal};
 

@@ -10,6 +10,7 @@ mod cleanup;
 mod endings;
 mod gathered;
 mod leases;
+mod lookups;
 mod not_started;
 
 use std::time::Duration;
