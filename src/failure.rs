@@ -261,6 +261,8 @@ fn storage_may_pass(error: &storage::Error) -> bool {
             | storage::Error::Connect { .. }
             | storage::Error::Reset { .. }
             | storage::Error::NotUnderstood { .. }
+            // No file to open, no room on the disk: ours to mend, and nothing of it is the owner's fault.
+            | storage::Error::Io(_)
     )
 }
 

@@ -149,31 +149,34 @@ async fn plans(project: &Project) -> anyhow::Result<()> {
     let (job, token) = (array(&format!("'{}'", row.get::<_, &str>(0)), "uuid"), row.get::<_, String>(1));
     let tokens = array(&token, "bigint");
     explain(client, &folder, "start_job", include_str!("../../sql/start_job.sql"), &[&job, &tokens]).await?;
-    explain(client, &folder, "report_progress", include_str!("../../sql/report_progress.sql"), &[&job, &tokens]).await?;
-    let some = "select id::text from public.generated_carousel_images where status = 'pending' and job_id = $1::text::uuid";
+    explain(client, &folder, "report_progress", include_str!("../../sql/report_progress.sql"), &[&job, &tokens])
+        .await?;
+    let some =
+        "select id::text from public.generated_carousel_images where status = 'pending' and job_id = $1::text::uuid";
     let image: String = client.query_one(some, &[&row.get::<_, &str>(0)]).await?.get(0);
     let image = array(&format!("'{image}'"), "uuid");
     let text = |value: &str| array(&format!("'{value}'"), "text");
     let values = [&job, &tokens, &image, &text("gpt-image-2"), &text("medium"), &text("a cup")];
-    explain(client, &folder, "begin_call", include_str!("../../sql/begin_call.sql"), &values.map(String::as_str)).await?;
+    explain(client, &folder, "begin_call", include_str!("../../sql/begin_call.sql"), &values.map(String::as_str))
+        .await?;
     let call: String = client.query_one("select max(id)::text from carousel_private.provider_calls", &[]).await?.get(0);
-    let path = "array(select user_id || '/jobs/' || job_id || '/a.png' from carousel_private.leases where token = $2)".replace("$2", &token);
-    let number = |value: &str, kind: &str| array(value, kind);
+    let path = "array(select user_id || '/jobs/' || job_id || '/a.png' from carousel_private.leases where token = $2)"
+        .replace("$2", &token);
     let values = [
         job.clone(),
         tokens.clone(),
         image,
-        number(&call, "bigint"),
+        array(&call, "bigint"),
         path,
         text("hash"),
-        number("1024", "integer"),
-        number("1024", "integer"),
-        number("3000000", "bigint"),
+        array("1024", "integer"),
+        array("1024", "integer"),
+        array("3000000", "bigint"),
         text("image/png"),
         text("digest"),
         array("'{}'", "jsonb"),
-        number("53000", "bigint"),
-        number("12", "integer"),
+        array("53000", "bigint"),
+        array("12", "integer"),
         text("req_1"),
     ];
     let values: Vec<&str> = values.iter().map(String::as_str).collect();

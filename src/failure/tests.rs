@@ -48,6 +48,10 @@ fn money_and_keys_pause_and_a_refusal_is_final_whatever_a_header_wishes() {
 fn storage_that_is_away_passes_and_one_that_refuses_does_not() {
     let away = Failure::Upload(storage::Error::Unavailable { status: 503, message: String::new() });
     assert!(matches!(judge(&away, 3, 10), Verdict::Again(_)));
+    // So does a machine that has no file to open, or no room.
+    let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+    let ours = Failure::Fetch { path: String::new(), error: storage::Error::Io(full) };
+    assert!(matches!(judge(&ours, 3, 10), Verdict::Again(_)));
     let refused = Failure::Upload(storage::Error::Denied { message: String::new() });
     assert_eq!(judge(&refused, 1, 10), Verdict::Final);
 }

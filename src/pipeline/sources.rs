@@ -54,9 +54,10 @@ async fn fetch_one(storage: &Storage, job: &Job, path: &str, into: PathBuf) -> R
         });
     }
     let mut failed = 0;
-    let downloaded = loop {
-        match storage.download(path, &into, MAX_BYTES).await {
-            Ok(downloaded) => break downloaded,
+    let (downloaded, file) = loop {
+        let downloaded = storage.download(path, &into, MAX_BYTES).await;
+        match downloaded.and_then(|downloaded| Ok((downloaded, File::open(&into)?))) {
+            Ok(fetched) => break fetched,
             Err(error) => {
                 failed += 1;
                 let failure = Failure::Fetch { path: path.to_owned(), error };
@@ -67,11 +68,7 @@ async fn fetch_one(storage: &Storage, job: &Job, path: &str, into: PathBuf) -> R
             }
         }
     };
-    let file = into.clone();
-    let sniffed = tokio::task::spawn_blocking(move || {
-        let file = File::open(file).map_err(image::Error::Unreadable)?;
-        image::sniff(&mut BufReader::new(file))
-    });
+    let sniffed = tokio::task::spawn_blocking(move || image::sniff(&mut BufReader::new(file)));
     let header = sniffed
         .await
         .map_err(|error| Failure::Internal(error.to_string()))?

@@ -22,7 +22,8 @@ const SILENCE: Duration = Duration::from_secs(20);
 ///
 /// The planner can't know that this is all that is ever wanted. It may have counted a table when it was empty, or plan for the values of
 /// one call.
-pub const LOOK_UP: &str = "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off;
+pub const LOOK_UP: &str =
+    "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off;
     set enable_hashjoin = off; set enable_mergejoin = off; set enable_sort = off; set jit = off";
 
 /// Where the database is and how it is reached.
