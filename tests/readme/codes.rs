@@ -107,7 +107,6 @@ fn every_code_of_a_failure_is_told_with_whether_it_is_tried_again() {
             let tries = tries.into_iter().collect::<Vec<_>>();
             let words = match tries.as_slice() {
                 ["once", "yes"] => "yes, once if perhaps billed",
-                ["no", "yes"] => "yes, but not a full disk",
                 [only] => only,
                 other => panic!("{code} is tried {other:?}"),
             };
