@@ -102,7 +102,7 @@ fn service(picture: &[u8], latency: Duration) -> (Router, Arc<Service>) {
 /// two thousand answers of 4 MB do (`net.ipv4.tcp_mem`).
 fn listen() -> anyhow::Result<(TcpListener, SocketAddr)> {
     let socket = TcpSocket::new_v4()?;
-    socket.set_send_buffer_size(16 << 10)?;
+    socket.set_send_buffer_size(64 << 10)?;
     socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let listener = socket.listen(4096)?;
     let address = listener.local_addr()?;
