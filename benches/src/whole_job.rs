@@ -22,7 +22,7 @@ const WARM_UP: usize = 3;
 
 const STEPS: [&str; 9] = [
     "INSERT acknowledged to job claimed",
-    "claimed to request at the provider: images listed, source fetched, call written down",
+    "claimed to request at the provider: rows of the images, source fetched, call written down",
     "request to its end: the source is sent",
     "answer to image recorded: read, checked, uploaded, recorded",
     "... of which the check (PNG decoded, hashed), alone",
