@@ -96,3 +96,5 @@ begin
   return new;
 end
 $$;
+
+comment on table public.generated_carousel_images is 'Generated images. Rows exist from the moment that the job is processing, so a page can draw its grid at once.';
