@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
 use super::{Error, Queue};
 
@@ -24,10 +25,30 @@ pub(super) type Columns = Vec<Box<dyn ToSql + Sync + Send>>;
 /// A write to one job that can go together with those to other jobs.
 pub(super) trait Write: Send + Sync + Sized + 'static {
     /// Takes an array for each parameter and answers with a row for each write, `place` saying which: its number in the arrays, from 1.
+    /// Its first parameters are the jobs and the tokens of their leases.
     const STATEMENT: &'static str;
 
-    /// The arrays, in the order of the parameters.
-    fn columns(writes: &[Arc<Self>]) -> Columns;
+    /// The lease that it is made under.
+    fn under(&self) -> Under;
+
+    /// The other arrays, in the order of the parameters.
+    fn columns(_writes: &[Arc<Self>]) -> Columns {
+        Vec::new()
+    }
+}
+
+/// Names a lease.
+#[derive(Clone, Copy)]
+pub(super) struct Under {
+    pub(super) job: Uuid,
+    pub(super) token: i64,
+}
+
+/// All arrays of a statement.
+fn parameters<W: Write>(writes: &[Arc<W>]) -> Columns {
+    let mut parameters = vec![column(writes, |write| write.under().job), column(writes, |write| write.under().token)];
+    parameters.extend(W::columns(writes));
+    parameters
 }
 
 /// One value of each write, as a parameter.
@@ -69,7 +90,7 @@ impl<W: Write> Gather<W> {
 
     /// Writes by a statement of its own, waiting for rows that others hold. No row: the lease is lost.
     pub(super) async fn send_alone(queue: &Queue, write: impl Into<Arc<W>>) -> Result<Option<Row>, Error> {
-        let columns = W::columns(&[write.into()]);
+        let columns = parameters(&[write.into()]);
         queue.row(&W::STATEMENT.replace(" skip locked", ""), &references(&columns)).await
     }
 
@@ -95,7 +116,7 @@ async fn flush<W: Write>(state: Arc<Mutex<State<W>>>, queue: Queue) {
             let count = state.waiting.len().min(MOST);
             state.waiting.drain(..count).unzip()
         };
-        let columns = W::columns(&writes);
+        let columns = parameters(&writes);
         match queue.once(W::STATEMENT, &references(&columns)).await {
             Ok(rows) => answer(rows, answers),
             Err(error) => tracing::debug!(%error, writes = writes.len(), "writes are sent one by one"),

@@ -11,8 +11,8 @@ use serde_json::Value;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::gather::Gather;
-use super::writes::{BeginCall, FinishJob, RecordImage, ReportProgress, StartJob, Under};
+use super::gather::{Gather, Under};
+use super::writes::{BeginCall, FinishJob, RecordImage, ReportProgress, StartJob};
 use super::{Error, PROVIDER, Queue, seconds};
 use crate::job::{Ending, Format, Image, Job, Size};
 

@@ -5,14 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::gather::{Columns, Gather, Write, column};
-
-/// Every write names the lease that it is made under.
-#[derive(Clone, Copy)]
-pub(super) struct Under {
-    pub(super) job: Uuid,
-    pub(super) token: i64,
-}
+use super::gather::{Columns, Gather, Under, Write, column};
 
 /// One place for each kind where writes meet.
 #[derive(Default)]
@@ -29,8 +22,8 @@ pub(super) struct StartJob(pub(super) Under);
 impl Write for StartJob {
     const STATEMENT: &'static str = include_str!("../../sql/start_job.sql");
 
-    fn columns(writes: &[Arc<Self>]) -> Columns {
-        vec![column(writes, |write| write.0.job), column(writes, |write| write.0.token)]
+    fn under(&self) -> Under {
+        self.0
     }
 }
 
@@ -39,8 +32,8 @@ pub(super) struct ReportProgress(pub(super) Under);
 impl Write for ReportProgress {
     const STATEMENT: &'static str = include_str!("../../sql/report_progress.sql");
 
-    fn columns(writes: &[Arc<Self>]) -> Columns {
-        vec![column(writes, |write| write.0.job), column(writes, |write| write.0.token)]
+    fn under(&self) -> Under {
+        self.0
     }
 }
 
@@ -55,10 +48,12 @@ pub(super) struct BeginCall {
 impl Write for BeginCall {
     const STATEMENT: &'static str = include_str!("../../sql/begin_call.sql");
 
+    fn under(&self) -> Under {
+        self.under
+    }
+
     fn columns(writes: &[Arc<Self>]) -> Columns {
         vec![
-            column(writes, |write| write.under.job),
-            column(writes, |write| write.under.token),
             column(writes, |write| write.image),
             column(writes, |write| write.model.clone()),
             column(writes, |write| write.quality.clone()),
@@ -87,10 +82,12 @@ pub(super) struct RecordImage {
 impl Write for RecordImage {
     const STATEMENT: &'static str = include_str!("../../sql/record_image.sql");
 
+    fn under(&self) -> Under {
+        self.under
+    }
+
     fn columns(writes: &[Arc<Self>]) -> Columns {
         vec![
-            column(writes, |write| write.under.job),
-            column(writes, |write| write.under.token),
             column(writes, |write| write.image),
             column(writes, |write| write.call),
             column(writes, |write| write.path.clone()),
@@ -118,10 +115,12 @@ pub(super) struct FinishJob {
 impl Write for FinishJob {
     const STATEMENT: &'static str = include_str!("../../sql/finish_job.sql");
 
+    fn under(&self) -> Under {
+        self.under
+    }
+
     fn columns(writes: &[Arc<Self>]) -> Columns {
         vec![
-            column(writes, |write| write.under.job),
-            column(writes, |write| write.under.token),
             column(writes, |write| write.cancelled),
             column(writes, |write| write.code.clone()),
             column(writes, |write| write.words.clone()),
