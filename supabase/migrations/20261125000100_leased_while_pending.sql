@@ -30,7 +30,8 @@ as $$
 declare
   all_made boolean;
 begin
-  new.updated_at := now();
+  -- Not the time of the transaction: one that waited for another would seem to be the earlier.
+  new.updated_at := clock_timestamp();
 
   if new.retry_requested_at is distinct from old.retry_requested_at and new.status = old.status then
     if old.status in ('partial', 'failed', 'cancelled') and new.retry_requested_at is not null then

@@ -55,8 +55,12 @@ export async function person(options) {
   return { page, email };
 }
 
+/** Waits until the form takes what a person does. */
+export const formIsOpen = (page) => page.locator('#form:not([inert])').waitFor();
+
 /** Chooses the deployment's photos, and waits until they are uploaded. */
 export async function choosePhotos(page, photos = deployment.photos) {
+  await formIsOpen(page);
   const files = photos.map(({ name, mime, bytes }) => ({ name, mimeType: mime, buffer: bytes }));
   const before = await page.locator('.photo[data-uploaded]').count();
   await page.locator('#files').setInputFiles(files);

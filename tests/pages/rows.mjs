@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Rows } from '../../src/local/pages/project/rows.js';
+import { Rows, isOlder } from '../../src/local/pages/project/rows.js';
 import { claim, report } from '../supabase_js/claims.mjs';
 
 const insert = (row) => ({ eventType: 'INSERT', new: row, old: {} });
@@ -7,12 +7,13 @@ const update = (row) => ({ eventType: 'UPDATE', new: row, old: {} });
 const remove = (id) => ({ eventType: 'DELETE', new: {}, old: { id } });
 
 /** Rows whose reads are answered by hand, in the order in which they began. */
-function scene() {
+function scene(older) {
   const reads = [];
   const shown = [];
   const rows = new Rows(
     () => new Promise((resolve, reject) => reads.push({ resolve, reject })),
     (all) => shown.push(structuredClone(all)),
+    older,
   );
   return { rows, reads, shown };
 }
@@ -24,6 +25,26 @@ await claim('an update during a read is laid over what the read brings, column b
   reads[0].resolve([{ id: 1, status: 'processing', prompt: 'long' }]);
   await reading;
   assert.deepEqual(rows.all, [{ id: 1, status: 'completed', prompt: 'long' }]);
+});
+
+await claim('an update that was on its way for long takes nothing back, before a read, in it or after it', async () => {
+  const { rows, reads } = scene(isOlder);
+  const at = (second, status) => ({ id: 1, status, updated_at: `2026-11-25T10:00:0${second}+00:00` });
+  const late = at('1', 'pending');
+  const read = at('1.5', 'completed');
+  const reading = rows.read();
+  rows.change(update(late));
+  reads[0].resolve([read]);
+  await reading;
+  assert.deepEqual(rows.all, [read]);
+  rows.change(update(late));
+  assert.deepEqual(rows.all, [read]);
+  const next = at('2.25', 'pending');
+  rows.change(update(next));
+  rows.change(update(late));
+  assert.deepEqual(rows.all, [next]);
+  rows.wrote(1, { title: 'mine' });
+  assert.deepEqual(rows.all, [{ ...next, title: 'mine' }]);
 });
 
 await claim('a row that comes or goes during a read has come or gone after it', async () => {

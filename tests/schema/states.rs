@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::actors::{Maker, Person};
-use crate::client::value;
+use crate::client::{insert_job, value};
 use crate::project::Project;
 
 /// The seed of this run: the variable `SEED`, or any.
@@ -127,4 +127,20 @@ async fn people_and_workers_at_once_neither_break_a_job_nor_block_each_other() {
     come_to_an_end(&project, &people, &makers, seed).await;
     let deadlocks = "select deadlocks from pg_stat_database where datname = current_database()";
     assert_eq!(value(&project.owner, deadlocks).await, "0");
+}
+
+/// A client that is told of changes late knows by `updated_at` which of two rows is the later one.
+#[tokio::test]
+async fn a_later_state_has_a_later_time_though_its_transaction_began_earlier() {
+    let project = Project::new().await;
+    let user = project.user().await;
+    insert_job(&project.signed_in(user).await, user, &[]).await.expect("it is a job");
+    let updated_at = "(select updated_at from public.image_generation_jobs)";
+
+    let early = project.admin().await;
+    early.batch_execute("begin; select now()").await.unwrap();
+    project.owner.batch_execute("update public.image_generation_jobs set title = 'first'").await.unwrap();
+    let first = value(&project.owner, updated_at).await;
+    early.batch_execute("update public.image_generation_jobs set title = 'second'; commit").await.unwrap();
+    assert_eq!(value(&project.owner, &format!("{updated_at} > '{first}'")).await, "true");
 }

@@ -35,6 +35,8 @@ byId('form').addEventListener('submit', (event) => {
   event.preventDefault();
   act(byId('submit'), submit);
 });
+// What a person did before somebody listens would be lost, or written over by the template.
+byId('form').inert = false;
 
 /** Shows what the form comes to now. */
 function changed() {

@@ -3,7 +3,7 @@
 import { Carousels } from './show/carousels.js';
 import { ok, supabase } from './project/client.js';
 import { follow } from './project/live.js';
-import { Rows } from './project/rows.js';
+import { Rows, isOlder } from './project/rows.js';
 import { signedIn } from './project/session.js';
 import { announce, murmur } from './show/announce.js';
 import { confirm } from './show/dialog.js';
@@ -20,8 +20,13 @@ welcome(user);
 
 let said = null;
 const carousels = new Carousels((image, columns) => images.wrote(image, columns));
-const jobs = new Rows(() => ok(supabase.from('image_generation_jobs').select().eq('id', id)), show);
-const images = new Rows(() => ok(supabase.from('generated_carousel_images').select().eq('job_id', id)), show);
+const jobs = new Rows(() => ok(supabase.from('image_generation_jobs').select().eq('id', id)), show, isOlder);
+const images = new Rows(
+  () => ok(supabase.from('generated_carousel_images').select().eq('job_id', id)),
+  show,
+  // An image has no time of change, but what is made stays made.
+  ({ status = 'completed' }, row) => row.status === 'completed' && status !== 'completed',
+);
 
 const finished = () => images.all.filter(({ status }) => status === 'completed');
 

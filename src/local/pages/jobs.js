@@ -2,7 +2,7 @@
 
 import { ok, supabase } from './project/client.js';
 import { follow } from './project/live.js';
-import { Rows } from './project/rows.js';
+import { Rows, isOlder } from './project/rows.js';
 import { signedIn } from './project/session.js';
 import { byId, element } from './show/element.js';
 import { tellConnection, welcome } from './show/frame.js';
@@ -11,7 +11,7 @@ import { STATUS, count, isOver, messageOf, since, titleOf } from './show/words.j
 
 const PAGE = 30;
 const COLUMNS =
-  'id, title, prompt, slide_prompts, status, progress, message, error_message, total_images, completed_images, aspect_ratios, created_at';
+  'id, title, prompt, slide_prompts, status, progress, message, error_message, total_images, completed_images, aspect_ratios, created_at, updated_at';
 
 const user = await signedIn();
 welcome(user);
@@ -19,7 +19,7 @@ welcome(user);
 /** What stands on the page, by the job's id. */
 const items = new Map();
 let limit = PAGE;
-const jobs = new Rows(readJobs, show);
+const jobs = new Rows(readJobs, show, isOlder);
 follow([{ table: 'image_generation_jobs', filter: `user_id=eq.${user.id}`, rows: jobs }], {
   isExpecting: () => jobs.all.some((job) => !isOver(job)),
   tell: tellConnection,

@@ -2,12 +2,14 @@
 
 /**
  * Holds rows by their id. Two sources fill it: reads, and changes that Realtime brings. An update that came while a read was under way may be newer
- * than what the read has seen, so it is laid over the read's answer. A row is inserted once: who has read it knows at least what its insert says.
+ * than what the read has seen, so it is laid over the read's answer. It may also have been on its way for long, and be older than the row that is
+ * here: then it is nothing. A row is inserted once: who has read it knows at least what its insert says.
  */
 export class Rows {
   #rows = new Map();
   #read;
   #show;
+  #isOlder;
   /** While a read runs: what changes have said since it began, as `{ first, last }`; `null` for a row that went. */
   #said = null;
   #running = null;
@@ -15,10 +17,14 @@ export class Rows {
   /** Whether the rows have been read at all. */
   isRead = false;
 
-  /** `read` gives all rows of the query; `show` gets them, in no order, whenever they may be others. */
-  constructor(read, show) {
+  /**
+   * `read` gives all rows of the query; `show` gets them, in no order, whenever they may be others; `isOlder` says of an update's columns and of a
+   * row whether the row is surely the later one.
+   */
+  constructor(read, show, isOlder = () => false) {
     this.#read = read;
     this.#show = show;
+    this.#isOlder = isOlder;
   }
 
   get all() {
@@ -41,7 +47,7 @@ export class Rows {
       const isFirst = eventType === 'INSERT' && this.#said?.get(row.id) !== null;
       const said = isFirst ? { first: row } : { last: row };
       this.#said?.set(row.id, both(this.#said.get(row.id), said));
-      this.#rows.set(row.id, laid(this.#rows.get(row.id), said));
+      this.#rows.set(row.id, this.#laid(this.#rows.get(row.id), said));
     }
     this.#show(this.all);
   }
@@ -65,7 +71,7 @@ export class Rows {
       try {
         const rows = new Map((await this.#read()).map((row) => [row.id, row]));
         for (const [id, said] of this.#said) {
-          if (said) rows.set(id, laid(rows.get(id), said));
+          if (said) rows.set(id, this.#laid(rows.get(id), said));
           else rows.delete(id);
         }
         this.#rows = rows;
@@ -76,9 +82,14 @@ export class Rows {
       this.#show(this.all);
     } while (this.#again);
   }
+
+  /** A row under what its updates say, and over what its insert does. */
+  #laid(row, { first, last }) {
+    return { ...first, ...row, ...(row && last && this.#isOlder(last, row) ? {} : last) };
+  }
 }
 
-/** A row under what its updates say, and over what its insert does. */
-const laid = (row, { first, last }) => ({ ...first, ...row, ...last });
+/** Whether an update of a row with `updated_at` is older than the row. In UTC and of one form, times stand in their order as texts. */
+export const isOlder = (change, row) => change.updated_at < row.updated_at;
 
 const both = (before, { first, last }) => ({ first: first ?? before?.first, last: { ...before?.last, ...last } });
