@@ -2,6 +2,7 @@
 //!
 //! Each group is split into the settings of one hand, so that no part of the program sees a value that isn't its own.
 
+mod certificates;
 mod database;
 mod http;
 mod provider;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 fn listener(project: &Project) -> Listener {
     let database = project.worker_url().parse().expect("it is a connection string");
-    Listener::new(database, queue::tls(None).expect("TLS can be set up"))
+    Listener::new(database, queue::tls(&[]).expect("TLS can be set up"))
 }
 
 #[tokio::test]

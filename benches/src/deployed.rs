@@ -55,7 +55,7 @@ impl InProcess {
 
     fn start(project: &Project, url: &str, key: &str, provider: &str, connections: usize) -> anyhow::Result<Self> {
         let database: tokio_postgres::Config = project.worker_url.parse()?;
-        let connect = queue::Settings { database: database.clone(), certificates: None, connections };
+        let connect = queue::Settings { database: database.clone(), certificates: Vec::new(), connections };
         let storage = Arc::new(Storage::new(storage_settings(url, key)?)?);
         let provider = Arc::new(Provider::new(provider_settings(provider)?)?);
         let spool = std::env::temp_dir();
@@ -63,7 +63,7 @@ impl InProcess {
         let worker = worker::Worker {
             queue: queue::Queue::new(&connect)?,
             renewals: queue::Queue::new(&queue::Settings { connections: 1, ..connect })?,
-            listener: Listener::new(database, queue::tls(None)?),
+            listener: Listener::new(database, queue::tls(&[])?),
             storage,
             pipeline: Arc::new(pipeline),
             settings: worker::Settings {

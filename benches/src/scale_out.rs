@@ -46,6 +46,6 @@ pub async fn run(rounds: usize, jobs: usize) -> anyhow::Result<()> {
 
 /// The process of one worker: works until nothing is left.
 pub async fn worker(url: &str) -> anyhow::Result<()> {
-    let queue = Queue::new(&Settings { database: url.parse()?, certificates: None, connections: CONNECTIONS })?;
+    let queue = Queue::new(&Settings { database: url.parse()?, certificates: Vec::new(), connections: CONNECTIONS })?;
     queue_alone::drain(&queue, queue_alone::SLOTS).await
 }

@@ -118,7 +118,7 @@ impl Project {
     /// The queue as the worker's role has it.
     pub fn queue(&self, connections: usize) -> anyhow::Result<queue::Queue> {
         let database = self.worker_url.parse()?;
-        queue::Queue::new(&queue::Settings { database, certificates: None, connections })
+        queue::Queue::new(&queue::Settings { database, certificates: Vec::new(), connections })
     }
 
     /// Another connection as the superuser.

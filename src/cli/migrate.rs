@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::Args;
 
-use crate::{config, migrations, queue};
+use crate::{config, migrations};
 
 /// Apply the schema to the project's database
 ///
@@ -25,13 +25,8 @@ pub struct Migrate {
 
 impl Migrate {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let settings = self.database.connect()?;
-        let (mut client, connection) = settings
-            .database
-            .connect(queue::tls(settings.certificates.as_ref())?)
-            .await
-            .context("the database can't be reached: check DATABASE_URL")?;
-        tokio::spawn(connection);
+        let connected = self.database.settings()?.connect().await;
+        let mut client = connected.context("the database can't be reached: check DATABASE_URL")?;
         if self.check {
             let missing = migrations::missing(&client).await?;
             self.tell("missing", &missing);

@@ -13,7 +13,7 @@ use super::api::{listen, project_check};
 use super::worker::WorkerCommand;
 use crate::client::Project;
 use crate::http::{self, Check, Door, Readiness};
-use crate::queue::{self, Queue};
+use crate::queue::Queue;
 use crate::storage::Storage;
 use crate::telemetry::metrics;
 use crate::{config, migrations};
@@ -73,7 +73,8 @@ fn readiness(project: Project, database: config::Database, storage: Arc<Storage>
 
 async fn schema(database: &config::Database) -> Vec<Check> {
     let fault = |name, fault| Check { name, fault };
-    let client = match connect(database).await {
+    // One of the pool's connections would say nothing of a new one.
+    let client = match async { database.settings()?.connect().await }.await {
         Ok(client) => client,
         Err(error) => return vec![fault("database", Some(format!("{error:#}")))],
     };
@@ -81,14 +82,6 @@ async fn schema(database: &config::Database) -> Vec<Check> {
     let missing = migrations::missing(&client).await.unwrap_or_default();
     let missing = (!missing.is_empty()).then(|| format!("the schema lacks {}", missing.join(", ")));
     vec![fault("database", None), fault("migrations", missing)]
-}
-
-/// A connection of its own, which ends with its client: one of the pool's would say nothing of a new one.
-async fn connect(database: &config::Database) -> anyhow::Result<tokio_postgres::Client> {
-    let settings = database.connect()?;
-    let (client, connection) = settings.database.connect(queue::tls(settings.certificates.as_ref())?).await?;
-    tokio::spawn(connection);
-    Ok(client)
 }
 
 /// Keeps the numbers of the queue fresh.

@@ -53,10 +53,10 @@ impl WorkerCommand {
     }
 
     fn build(&self) -> anyhow::Result<worker::Worker> {
-        let database = self.database.connect()?;
+        let database = self.database.settings()?;
         let storage = Arc::new(Storage::new(self.supabase.storage()?)?);
         let provider = Arc::new(Provider::new(self.provider.settings()?)?);
-        let listener = Listener::new(database.database.clone(), queue::tls(database.certificates.as_ref())?);
+        let listener = Listener::new(database.database.clone(), queue::tls(&database.certificates)?);
         let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         let pipeline = Pipeline::new(
             Arc::clone(&storage),

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use rustls::pki_types::CertificateDer;
 use secrecy::SecretString;
 
-use super::given;
+use super::{certificates, given};
 
 /// How to reach the database.
 #[derive(Args, Clone, Debug)]
@@ -27,11 +28,19 @@ pub struct Database {
 }
 
 impl Database {
-    /// Checked connection settings.
+    /// The certificates to trust besides the public authorities'.
+    ///
+    /// # Errors
+    /// When their file can't be read, has no certificate in it, or one that is broken.
+    pub fn certificates(&self) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+        certificates::read("CAROUSEL_DATABASE_CA", self.database_ca.as_deref())
+    }
+
+    /// Where the database is, and as whom to connect.
     ///
     /// # Errors
     /// When the URL is missing or malformed, names the transaction pooler, or asks for a connection without TLS to another machine.
-    pub fn connect(&self) -> anyhow::Result<crate::queue::Settings> {
+    pub fn place(&self) -> anyhow::Result<tokio_postgres::Config> {
         let url = given(self.database_url.as_ref())
             .context("DATABASE_URL is not set: pass the connection string of the project's database, user `carousel_worker` or `postgres`")?;
         // libpq's two strictest modes are what this program does with every encrypted connection.
@@ -67,9 +76,17 @@ impl Database {
             .keepalives_interval(Duration::from_secs(5))
             .keepalives_retries(3)
             .tcp_user_timeout(Duration::from_secs(30));
+        Ok(database)
+    }
+
+    /// Settings of the queue's connections.
+    ///
+    /// # Errors
+    /// Those of [`Database::place`] and [`Database::certificates`].
+    pub fn settings(&self) -> anyhow::Result<crate::queue::Settings> {
         Ok(crate::queue::Settings {
-            database,
-            certificates: self.database_ca.clone(),
+            database: self.place()?,
+            certificates: self.certificates()?,
             connections: usize::from(self.database_connections),
         })
     }

@@ -3,15 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::Args;
-use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use secrecy::SecretString;
 use url::Url;
 
-use super::{given, named};
+use super::{certificates, given, named};
 
 /// How to reach the image provider, and what to ask of it.
 #[derive(Args, Clone, Debug)]
@@ -79,26 +77,12 @@ impl Provider {
         Ok(key.to_owned().into())
     }
 
-    /// The certificates to trust besides the public authorities'; none when no file is named.
+    /// The certificates to trust besides the public authorities'.
     ///
     /// # Errors
-    /// When the file can't be read, has no certificate in it, or one that is broken.
+    /// When their file can't be read, has no certificate in it, or one that is broken.
     pub fn certificates(&self) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-        let Some(path) = &self.provider_ca else { return Ok(Vec::new()) };
-        let named = format!("CAROUSEL_PROVIDER_CA names {}", path.display());
-        let text = std::fs::read(path).with_context(|| format!("{named}, which can't be read"))?;
-        let certificates = CertificateDer::pem_slice_iter(&text)
-            .collect::<Result<Vec<_>, _>>()
-            .with_context(|| format!("{named}, which is no PEM"))?;
-        ensure!(
-            !certificates.is_empty(),
-            "{named}, which has no certificate in it: -----BEGIN CERTIFICATE----- begins one"
-        );
-        for certificate in &certificates {
-            let trusted = RootCertStore::empty().add(certificate.clone());
-            trusted.with_context(|| format!("{named}, which has a certificate in it that can't be trusted"))?;
-        }
-        Ok(certificates)
+        certificates::read("CAROUSEL_PROVIDER_CA", self.provider_ca.as_deref())
     }
 
     /// Settings of the provider client.

@@ -4,7 +4,7 @@ use rustls::pki_types::CertificateDer;
 use super::{Database, Provider};
 
 fn connect(url: &str) -> anyhow::Result<crate::queue::Settings> {
-    Database { database_url: Some(url.to_owned().into()), database_ca: None, database_connections: 4 }.connect()
+    Database { database_url: Some(url.to_owned().into()), database_ca: None, database_connections: 4 }.settings()
 }
 
 #[test]
@@ -39,6 +39,8 @@ fn a_malformed_url_is_refused_without_its_password() {
 
 #[derive(Parser)]
 struct Line {
+    #[command(flatten)]
+    database: Database,
     #[command(flatten)]
     provider: Provider,
 }
@@ -78,8 +80,15 @@ fn a_file_without_a_sound_certificate_is_refused_by_its_name() {
             "{error}"
         );
     }
-    let line = Line::try_parse_from(["carousel", "--provider-ca", "/nowhere/gateway.crt"]).unwrap();
-    let error = format!("{:#}", line.provider.certificates().unwrap_err());
-    assert!(error.contains("CAROUSEL_PROVIDER_CA names /nowhere/gateway.crt, which can't be read"), "{error}");
-    assert!(Line::try_parse_from(["carousel"]).unwrap().provider.certificates().unwrap().is_empty());
+    let line = ["carousel", "--provider-ca", "/nowhere/gateway.crt", "--database-ca", "/nowhere/project.crt"];
+    let line = Line::try_parse_from(line).unwrap();
+    for (read, words) in [
+        (line.provider.certificates(), "CAROUSEL_PROVIDER_CA names /nowhere/gateway.crt, which can't be read"),
+        (line.database.certificates(), "CAROUSEL_DATABASE_CA names /nowhere/project.crt, which can't be read"),
+    ] {
+        let error = format!("{:#}", read.unwrap_err());
+        assert!(error.contains(words), "{error}");
+    }
+    let line = Line::try_parse_from(["carousel"]).unwrap();
+    assert!(line.provider.certificates().unwrap().is_empty() && line.database.certificates().unwrap().is_empty());
 }

@@ -1,12 +1,10 @@
 //! Connections: TLS, the pool, and sending a statement again when the database was away.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -31,19 +29,20 @@ pub const LOOK_UP: &str =
 pub struct Settings {
     /// Address, role and password.
     pub database: tokio_postgres::Config,
-    /// Certificates to trust besides the public ones, in PEM; Supabase's databases are signed by its own.
-    pub certificates: Option<PathBuf>,
+    /// Certificates to trust besides those of the public authorities; Supabase's databases are signed by its own.
+    pub certificates: Vec<CertificateDer<'static>>,
     /// Connections at most.
     pub connections: usize,
 }
 
-/// TLS with verified certificates: the public roots, and those in the file `certificates`.
-pub fn tls(certificates: Option<&PathBuf>) -> anyhow::Result<MakeRustlsConnect> {
+/// TLS with verified certificates: the public authorities', and these.
+///
+/// # Errors
+/// When one of these can't be trusted.
+pub fn tls(certificates: &[CertificateDer<'static>]) -> anyhow::Result<MakeRustlsConnect> {
     let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(path) = certificates {
-        for certificate in CertificateDer::pem_file_iter(path)? {
-            roots.add(certificate?)?;
-        }
+    for certificate in certificates {
+        roots.add(certificate.clone())?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
@@ -53,12 +52,24 @@ pub fn tls(certificates: Option<&PathBuf>) -> anyhow::Result<MakeRustlsConnect> 
     Ok(MakeRustlsConnect::new(config))
 }
 
+impl Settings {
+    /// A connection of its own, which ends with its client.
+    ///
+    /// # Errors
+    /// When the database can't be reached or refuses the role.
+    pub async fn connect(&self) -> anyhow::Result<tokio_postgres::Client> {
+        let (client, connection) = self.database.connect(tls(&self.certificates)?).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+}
+
 impl Queue {
     /// A pool that connects when it is first used.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let manager = Manager::from_config(
             settings.database.clone(),
-            tls(settings.certificates.as_ref())?,
+            tls(&settings.certificates)?,
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let pool = Pool::builder(manager)

@@ -209,17 +209,18 @@ async fn what_depends_on_what_is_broken_is_skipped_and_says_so() {
     let (_, findings) = examined(wrong_password).await;
     assert!(of(&findings, "failed")[0].2.contains("alter role carousel_worker login password"), "{findings:#?}");
 
-    let mut untrusted = doctor(&deployment);
-    untrusted.env("CAROUSEL_PROVIDER_CA", "/nowhere/gateway.crt");
-    let (code, findings) = examined(untrusted).await;
-    let failed = of(&findings, "failed");
-    assert!(code == 1 && failed.len() == 1 && failed[0].0 == "provider_ca", "{findings:#?}");
-    assert!(failed[0].1.contains("/nowhere/gateway.crt") && failed[0].2.contains("CAROUSEL_PROVIDER_CA"), "{failed:?}");
-    let skipped = of(&findings, "skipped");
-    assert!(
-        skipped.iter().any(|(check, detail, _)| *check == "provider" && detail.contains("provider_ca")),
-        "{skipped:?}"
-    );
+    for (variable, setting, hand) in
+        [("CAROUSEL_PROVIDER_CA", "provider_ca", "provider"), ("CAROUSEL_DATABASE_CA", "database_ca", "connection")]
+    {
+        let mut untrusted = doctor(&deployment);
+        untrusted.env(variable, "/nowhere/own.crt");
+        let (code, findings) = examined(untrusted).await;
+        let failed = of(&findings, "failed");
+        assert!(code == 1 && failed.len() == 1 && failed[0].0 == setting, "{findings:#?}");
+        assert!(failed[0].1.contains("/nowhere/own.crt") && failed[0].2.contains(variable), "{failed:?}");
+        let skipped = of(&findings, "skipped");
+        assert!(skipped.iter().any(|(check, detail, _)| *check == hand && detail.contains(setting)), "{skipped:?}");
+    }
 
     let (code, findings) = examined(carousel(&["doctor", "--json"])).await;
     assert_eq!(code, 1);

@@ -118,7 +118,7 @@ impl Deployment {
     /// Starts a worker, with the worker's own role and the secret key.
     pub fn start(&self, pipeline: pipeline::Settings, settings: worker::Settings) -> Running {
         let database: tokio_postgres::Config = self.project.worker_url().parse().expect("it is a connection string");
-        let connect = queue::Settings { database: database.clone(), certificates: None, connections: 4 };
+        let connect = queue::Settings { database: database.clone(), certificates: Vec::new(), connections: 4 };
         let storage = Storage::new(storage::Settings {
             url: self.stack.url().parse().expect("it is a URL"),
             secret_key: self.stack.secret_key().to_owned().into(),
@@ -145,7 +145,7 @@ impl Deployment {
         let worker = worker::Worker {
             queue: Queue::new(&connect).expect("a pool can be made"),
             renewals: Queue::new(&queue::Settings { connections: 1, ..connect }).expect("a pool can be made"),
-            listener: Listener::new(database, queue::tls(None).expect("TLS can be set up")),
+            listener: Listener::new(database, queue::tls(&[]).expect("TLS can be set up")),
             storage: Arc::clone(&storage),
             pipeline: Arc::new(Pipeline::new(storage, Arc::new(provider), pipeline)),
             settings,

@@ -82,7 +82,7 @@ async fn a_worker_that_takes_up_again_what_it_had_lost_keeps_it() {
     scene.until("select from carousel_private.leases where leased_until < now()", &[]).await;
     // Somebody takes the job away who has no room for it.
     let database = scene.deployment.project.worker_url().parse().expect("it is a connection string");
-    let settings = carousel::queue::Settings { database, certificates: None, connections: 1 };
+    let settings = carousel::queue::Settings { database, certificates: Vec::new(), connections: 1 };
     let queue = carousel::queue::Queue::new(&settings).expect("a pool can be made");
     assert_eq!(queue.rescue_jobs(5, &[]).await.expect("jobs can be rescued"), 1);
     worker.wake();

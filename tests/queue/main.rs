@@ -24,7 +24,7 @@ const LEASE: Duration = Duration::from_secs(30);
 
 fn queue(project: &Project) -> Queue {
     let database = project.worker_url().parse().expect("it is a connection string");
-    Queue::new(&Settings { database, certificates: None, connections: 4 }).expect("a pool can be made")
+    Queue::new(&Settings { database, certificates: Vec::new(), connections: 4 }).expect("a pool can be made")
 }
 
 /// Inserts a job as its signed-in owner, with `more` columns and their values.

@@ -85,7 +85,7 @@ struct Held {
 impl Maker {
     pub fn new(project: &Project, seed: u64) -> Self {
         let database = project.worker_url().parse().expect("it is a connection string");
-        let settings = carousel::queue::Settings { database, certificates: None, connections: 2 };
+        let settings = carousel::queue::Settings { database, certificates: Vec::new(), connections: 2 };
         let queue = Queue::new(&settings).expect("a pool can be made");
         Self { id: Uuid::new_v4(), queue, chance: StdRng::seed_from_u64(seed), held: Vec::new(), objects: Vec::new() }
     }

@@ -15,7 +15,7 @@ const LEASE: Duration = Duration::from_secs(600);
 
 fn queue(project: &Project) -> Queue {
     let database = project.worker_url().parse().expect("it is a connection string");
-    Queue::new(&Settings { database, certificates: None, connections: 1 }).expect("a pool can be made")
+    Queue::new(&Settings { database, certificates: Vec::new(), connections: 1 }).expect("a pool can be made")
 }
 
 async fn report(queue: &Queue, id: Uuid, name: &str, state: &'static str) {

@@ -34,7 +34,7 @@ async fn taken_up(project: &Project, user: Uuid) -> Uuid {
     let job = insert_job(&project.signed_in(user).await, user, &[]).await.unwrap();
     let queue = carousel::queue::Queue::new(&carousel::queue::Settings {
         database: project.worker_url().parse().unwrap(),
-        certificates: None,
+        certificates: Vec::new(),
         connections: 1,
     });
     let leases = queue.unwrap().claim_jobs(Uuid::new_v4(), 10, std::time::Duration::from_secs(600)).await.unwrap();

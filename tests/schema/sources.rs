@@ -33,7 +33,7 @@ async fn taken(project: &Project, queue: &Queue) -> Vec<String> {
 
 fn queue(project: &Project) -> Queue {
     let database = project.worker_url().parse().expect("it is a connection string");
-    Queue::new(&Settings { database, certificates: None, connections: 1 }).expect("a pool can be made")
+    Queue::new(&Settings { database, certificates: Vec::new(), connections: 1 }).expect("a pool can be made")
 }
 
 /// A template with these of the person's sources.

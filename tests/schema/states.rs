@@ -42,7 +42,7 @@ async fn come_to_an_end(project: &Project, people: &[Person], makers: &[Maker], 
     let mut last = Maker::new(project, seed);
     let queue = carousel::queue::Queue::new(&carousel::queue::Settings {
         database: project.worker_url().parse().unwrap(),
-        certificates: None,
+        certificates: Vec::new(),
         connections: 1,
     });
     let queue = queue.unwrap();

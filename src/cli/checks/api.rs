@@ -8,7 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::Report;
-use super::settings::{Settings, shown};
+use super::settings::{Given, Settings, shown};
 use crate::client::{Change, Project};
 use crate::provider::Provider;
 use crate::storage::{self, Storage};
@@ -25,18 +25,20 @@ pub(super) async fn look(settings: &Settings, wide: bool) -> Report {
     let mut report = Report::default();
     bucket(&mut report, settings).await;
     if wide {
-        let secret = settings.storage.as_ref().map(|storage| storage.secret_key.expose_secret());
-        rows(&mut report, "secret_key_rows", settings.url.as_ref(), secret, "secret_key").await;
-        let publishable = settings.publishable_key.as_deref();
-        rows(&mut report, "publishable_key_rows", settings.url.as_ref(), publishable, "publishable_key").await;
+        let secret =
+            settings.storage.as_ref().map(|storage| storage.secret_key.expose_secret()).map_err(|first| *first);
+        rows(&mut report, "secret_key_rows", "SUPABASE_SECRET_KEY", &settings.url, &secret).await;
+        let publishable = settings.publishable_key.as_deref().map_err(|first| *first);
+        rows(&mut report, "publishable_key_rows", "SUPABASE_PUBLISHABLE_KEY", &settings.url, &publishable).await;
         realtime(&mut report, settings).await;
     }
     report
 }
 
 async fn bucket(report: &mut Report, settings: &Settings) {
-    let Some(settings) = &settings.storage else {
-        return report.skipped("bucket", settings.before_storage());
+    let settings = match &settings.storage {
+        Ok(settings) => settings,
+        Err(first) => return report.skipped("bucket", first),
     };
     let storage = match Storage::new(settings.clone()) {
         Ok(storage) => storage,
@@ -81,11 +83,11 @@ async fn bucket(report: &mut Report, settings: &Settings) {
 }
 
 /// Reads a row of the jobs with a key.
-async fn rows(report: &mut Report, check: &'static str, url: Option<&Url>, key: Option<&str>, first: &str) {
-    let (Some(url), Some(key)) = (url, key) else {
-        return report.skipped(check, if url.is_none() { "supabase_url" } else { first });
+async fn rows(report: &mut Report, check: &'static str, variable: &str, url: &Given<Url>, key: &Given<&str>) {
+    let (url, key) = match (url, key) {
+        (Ok(url), Ok(key)) => (url, key),
+        (Err(first), _) | (_, Err(first)) => return report.skipped(check, first),
     };
-    let variable = if first == "secret_key" { "SUPABASE_SECRET_KEY" } else { "SUPABASE_PUBLISHABLE_KEY" };
     let (status, answer) = match ask(url, key).await {
         Ok(answer) => answer,
         Err(error) => {
@@ -100,7 +102,7 @@ async fn rows(report: &mut Report, check: &'static str, url: Option<&Url>, key: 
     match (status, answer["code"].as_str().unwrap_or_default()) {
         (200, _) => report.passed(check, format!("PostgREST answers {variable}")),
         // Who has only the key for clients is let in and sees nothing.
-        (_, "42501") if first == "publishable_key" => {
+        (_, "42501") if check == "publishable_key_rows" => {
             report.passed(check, format!("PostgREST answers {variable}, and shows nothing to who is not signed in"));
         }
         (_, "42501") => report.failed(
@@ -149,8 +151,9 @@ async fn ask(url: &Url, key: &str) -> Result<(u16, Value), reqwest::Error> {
 
 /// Asks Realtime to tell of jobs, as every page that shows progress does.
 async fn realtime(report: &mut Report, settings: &Settings) {
-    let Some(storage) = &settings.storage else {
-        return report.skipped("realtime", settings.before_storage());
+    let storage = match &settings.storage {
+        Ok(storage) => storage,
+        Err(first) => return report.skipped("realtime", first),
     };
     let heard = match Project::new(&storage.url, storage.secret_key.clone()) {
         Ok(project) => {
@@ -174,9 +177,12 @@ async fn realtime(report: &mut Report, settings: &Settings) {
 /// Looks at the provider.
 pub(super) async fn provider(settings: &Settings) -> Report {
     let mut report = Report::default();
-    let Some(settings) = &settings.provider else {
-        report.skipped("provider", settings.before_provider());
-        return report;
+    let settings = match &settings.provider {
+        Ok(settings) => settings,
+        Err(first) => {
+            report.skipped("provider", first);
+            return report;
+        }
     };
     let checked = match Provider::new(settings.clone()) {
         Ok(provider) => provider.check().await.map_err(|error| error.to_string()),

@@ -19,24 +19,18 @@ const SKEW: Duration = Duration::from_secs(5);
 
 pub(super) async fn look(settings: &Settings, wide: bool) -> Report {
     let mut report = Report::default();
-    let Some(database) = &settings.database else {
-        report.skipped("connection", "database_url");
-        skip(&mut report, wide, "database_url");
-        return report;
+    let database = match &settings.database {
+        Ok(database) => database,
+        Err(first) => {
+            report.skipped("connection", first);
+            skip(&mut report, wide, first);
+            return report;
+        }
     };
-    let connected = match crate::queue::tls(database.certificates.as_ref()) {
-        Err(error) => Err((
-            format!("CAROUSEL_DATABASE_CA can't be read: {error}"),
-            "export CAROUSEL_DATABASE_CA=/path/of/the/certificate.crt".to_owned(),
-        )),
-        Ok(tls) => match database.database.connect(tls.clone()).await {
-            Ok((client, connection)) => Ok((client, tokio::spawn(connection), tls)),
-            Err(error) => Err(unreachable(&error, database.database.get_user().unwrap_or("carousel_worker"))),
-        },
-    };
-    let (client, connection, tls) = match connected {
-        Ok(connected) => connected,
-        Err((detail, mend)) => {
+    let (client, connection) = match database.place.connect(database.tls.clone()).await {
+        Ok((client, connection)) => (client, tokio::spawn(connection)),
+        Err(error) => {
+            let (detail, mend) = unreachable(&error, database.place.get_user().unwrap_or("carousel_worker"));
             report.failed("connection", detail, mend);
             skip(&mut report, wide, "connection");
             return report;
@@ -45,7 +39,7 @@ pub(super) async fn look(settings: &Settings, wide: bool) -> Report {
     let answer = who(&mut report, &client).await;
     report.refused(&["connection"], answer);
     inside(&mut report, &client, wide).await;
-    match Listener::new(database.database.clone(), tls).probe().await {
+    match Listener::new(database.place.clone(), database.tls.clone()).probe().await {
         Ok(()) => report.passed("listen", "a notification to ourselves arrived"),
         Err(error) => {
             let mend = "use the direct connection or the session pooler, port 5432, in DATABASE_URL";

@@ -1,32 +1,29 @@
 //! The settings themselves: each is there and well-formed. Nothing is called.
 
+use rustls::pki_types::CertificateDer;
+use tokio_postgres_rustls::MakeRustlsConnect;
 use url::Url;
 
 use super::super::worker::{self, WorkerCommand};
 use super::{Report, files};
 use crate::{provider, queue, storage};
 
-/// What the settings make possible; nothing where they are missing or wrong.
+/// A value, or the check that has failed without which there is none.
+pub(super) type Given<T> = Result<T, &'static str>;
+
+/// What the settings make possible.
 pub(super) struct Settings {
-    pub(super) database: Option<queue::Settings>,
-    pub(super) url: Option<Url>,
-    pub(super) storage: Option<storage::Settings>,
-    pub(super) publishable_key: Option<String>,
-    pub(super) provider: Option<provider::Settings>,
-    /// Whether the certificates to trust are known.
-    trusted: bool,
+    pub(super) database: Given<Database>,
+    pub(super) url: Given<Url>,
+    pub(super) storage: Given<storage::Settings>,
+    pub(super) publishable_key: Given<String>,
+    pub(super) provider: Given<provider::Settings>,
 }
 
-impl Settings {
-    /// The setting without which nothing can be asked of Storage.
-    pub(super) fn before_storage(&self) -> &'static str {
-        if self.url.is_none() { "supabase_url" } else { "secret_key" }
-    }
-
-    /// The setting without which nothing can be asked of the provider.
-    pub(super) fn before_provider(&self) -> &'static str {
-        if self.trusted { "provider_key" } else { "provider_ca" }
-    }
+/// The way to the database.
+pub(super) struct Database {
+    pub(super) place: tokio_postgres::Config,
+    pub(super) tls: MakeRustlsConnect,
 }
 
 /// An address as it may be told: without a password, and without a query, which can be a key.
@@ -42,12 +39,15 @@ pub(super) fn shown(url: &Url) -> String {
 /// Reads what a worker needs.
 pub(super) fn read(command: &WorkerCommand) -> (Report, Settings) {
     let mut report = Report::default();
-    let database = report.setting(
-        "database_url",
-        command.database.connect(),
-        "export DATABASE_URL='postgresql://carousel_worker:PASSWORD@HOST:5432/postgres'",
-        |settings| format!("DATABASE_URL names {}", place(settings)),
-    );
+    let database = report
+        .setting(
+            "database_url",
+            command.database.place(),
+            "export DATABASE_URL='postgresql://carousel_worker:PASSWORD@HOST:5432/postgres'",
+            |database| format!("DATABASE_URL names {}", place(database)),
+        )
+        .and(report.trusted("database_ca", "CAROUSEL_DATABASE_CA", "the database", command.database.certificates()))
+        .and_then(|_| way(command).map_err(|_| "database_url"));
     let url = report.setting(
         "supabase_url",
         command.supabase.url(),
@@ -58,27 +58,20 @@ pub(super) fn read(command: &WorkerCommand) -> (Report, Settings) {
         report.setting("secret_key", command.supabase.secret_key(), "export SUPABASE_SECRET_KEY=sb_secret_...", |_| {
             "SUPABASE_SECRET_KEY is set".to_owned()
         });
-    let storage = url.as_ref().zip(secret_key).and_then(|_| command.supabase.storage().ok());
+    let storage = url.clone().and(secret_key).and_then(|_| command.supabase.storage().map_err(|_| "supabase_url"));
     let provider_key = report.setting("provider_key", command.provider.key(), "export OPENAI_API_KEY=sk-...", |_| {
         format!("OPENAI_API_KEY is set, for {}", shown(&command.provider.openai_base_url))
     });
-    let trusted = report.setting(
-        "provider_ca",
-        command.provider.certificates(),
-        "export CAROUSEL_PROVIDER_CA=/path/of/the/certificate.crt",
-        |own| match own.len() {
-            0 => "public authorities only are trusted for the provider".to_owned(),
-            own => format!(
-                "public authorities and {own} certificates of CAROUSEL_PROVIDER_CA are trusted for the provider"
-            ),
-        },
-    );
-    let provider = provider_key.zip(trusted.as_ref()).and_then(|_| command.provider.settings().ok());
-    report.setting("prices", worker::prices(command.provider.prices.as_deref()), "unset CAROUSEL_PRICES", |_| {
-        "prices can be read".to_owned()
-    });
+    let provider = report
+        .trusted("provider_ca", "CAROUSEL_PROVIDER_CA", "the provider", command.provider.certificates())
+        .and(provider_key)
+        .and_then(|_| command.provider.settings().map_err(|_| "provider_key"));
+    let _ =
+        report.setting("prices", worker::prices(command.provider.prices.as_deref()), "unset CAROUSEL_PRICES", |_| {
+            "prices can be read".to_owned()
+        });
     let spool = command.worker.spool();
-    report.setting(
+    let _ = report.setting(
         "spool",
         tempfile::tempdir_in(&spool)
             .map_err(|error| anyhow::anyhow!("source images can't be spooled in {}: {error}", spool.display())),
@@ -86,8 +79,8 @@ pub(super) fn read(command: &WorkerCommand) -> (Report, Settings) {
         |_| format!("source images are spooled in {}", spool.display()),
     );
     files::look(&mut report, command);
-    let publishable_key = command.supabase.publishable_key().ok();
-    (report, Settings { database, url, storage, publishable_key, provider, trusted: trusted.is_some() })
+    let publishable_key = command.supabase.publishable_key().map_err(|_| "publishable_key");
+    (report, Settings { database, url, storage, publishable_key, provider })
 }
 
 /// The key for clients, which the worker itself does without.
@@ -114,24 +107,42 @@ impl Report {
         read: anyhow::Result<T>,
         mend: &str,
         well: impl FnOnce(&T) -> String,
-    ) -> Option<T> {
+    ) -> Given<T> {
         match read {
             Ok(value) => {
                 self.passed(check, well(&value));
-                Some(value)
+                Ok(value)
             }
             Err(error) => {
                 self.failed(check, format!("{error:#}"), mend);
-                None
+                Err(check)
             }
         }
     }
+
+    /// Takes the certificates that `variable` names for `whom`.
+    fn trusted(
+        &mut self,
+        check: &'static str,
+        variable: &str,
+        whom: &str,
+        read: anyhow::Result<Vec<CertificateDer<'static>>>,
+    ) -> Given<Vec<CertificateDer<'static>>> {
+        self.setting(check, read, &format!("export {variable}=/path/of/the/certificate.crt"), |own| match own.len() {
+            0 => format!("public authorities only are trusted for {whom}"),
+            own => format!("public authorities and {own} certificates of {variable} are trusted for {whom}"),
+        })
+    }
+}
+
+fn way(command: &WorkerCommand) -> anyhow::Result<Database> {
+    let settings = command.database.settings()?;
+    Ok(Database { tls: queue::tls(&settings.certificates)?, place: settings.database })
 }
 
 /// Host, port and role of a database, without the password.
-fn place(settings: &queue::Settings) -> String {
+fn place(database: &tokio_postgres::Config) -> String {
     use tokio_postgres::config::Host;
-    let database = &settings.database;
     let host = match database.get_hosts().first() {
         Some(Host::Tcp(name)) => name.clone(),
         #[cfg(unix)]

@@ -11,7 +11,7 @@ use crate::local::openai::{self, OpenAi};
 use crate::local::pages::Demo;
 use crate::local::stack::{self, Stack};
 use crate::local::{database, install};
-use crate::{migrations, queue};
+use crate::migrations;
 
 /// A project with the schema applied, and how to reach it.
 pub(super) struct Project {
@@ -79,11 +79,8 @@ impl Project {
     /// A project that runs already: only the schema is applied to it.
     async fn existing(worker: WorkerCommand, openai: Option<JoinHandle<()>>) -> anyhow::Result<Self> {
         let storage = worker.supabase.storage()?;
-        let settings = worker.database.connect()?;
-        let tls = queue::tls(settings.certificates.as_ref())?;
-        let (mut client, connection) =
-            settings.database.connect(tls).await.context("the database can't be reached: check DATABASE_URL")?;
-        tokio::spawn(connection);
+        let connected = worker.database.settings()?.connect().await;
+        let mut client = connected.context("the database can't be reached: check DATABASE_URL")?;
         for name in migrations::apply(&mut client).await? {
             eprintln!("Applied {name}");
         }
