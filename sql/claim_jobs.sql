@@ -3,13 +3,12 @@
 with next as materialized (
     select queue.job_id
     from carousel_private.queue
-    join public.image_generation_jobs job on job.id = queue.job_id
+    -- The job as well: who changes it meanwhile is passed over, and who comes later finds the lease.
+    cross join lateral (select id from public.image_generation_jobs where id = queue.job_id for no key update skip locked) as job
     where queue.turn is not null and not exists (select from carousel_private.provider_budget where paused_until > now())
     order by queue.turn, queue.job_id
     limit $3
-    -- The job as well: who changes it meanwhile is passed over, and who comes later finds the lease.
     for update of queue skip locked
-    for no key update of job skip locked
 ),
 -- By arrays: joined, a queue that the planner takes for empty would be read from its beginning to its end.
 taken as (

@@ -17,7 +17,7 @@ counted as (
         count(*) filter (where image.status = 'completed') as completed,
         count(*) filter (where image.status = 'failed') as failed
     from held
-    left join public.generated_carousel_images image on image.job_id = held.id
+    left join public.generated_carousel_images image on image.job_id = held.id and image.job_id = any (array(select id from held))
     group by held.id
 ),
 job as (

@@ -45,7 +45,8 @@ image as (
     select image.job_id, image.id, image.variant, image.slide, image.aspect_ratio
     from held
     cross join lateral (
-        select * from public.generated_carousel_images where job_id = held.id and status in ('pending', 'generating')
+        -- No job has more. The limit also keeps this a look-up for each job: joined freely, the table might be read as a whole.
+        select * from public.generated_carousel_images where job_id = held.id and status in ('pending', 'generating') limit 100
     ) as image
 )
 select

@@ -51,6 +51,11 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         "turns_by_index",
         include_str!("../supabase/migrations/20261125000300_turns_by_index.sql"),
     ),
+    migration(
+        "20261125000400",
+        "pause_planned_once",
+        include_str!("../supabase/migrations/20261125000400_pause_planned_once.sql"),
+    ),
 ];
 
 const fn migration(

@@ -67,3 +67,50 @@ async fn read(watcher: &Client, role: &str) -> i64 {
     }
     watcher.query_one(READ, &[]).await.unwrap().get(0)
 }
+
+#[tokio::test]
+async fn no_statement_reads_as_a_whole_what_grows_for_ever() {
+    let project = Project::new().await;
+    // The tables are empty and known to be: a plan that is made now is kept while they grow.
+    project.owner.batch_execute("analyze").await.unwrap();
+    let worker = carousel::local::database::connect(&project.worker_url()).await.unwrap();
+    worker.batch_execute(carousel::queue::LOOK_UP).await.unwrap();
+    let (mut scanned, mut whole) = (0, Vec::new());
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/sql")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let statement = std::fs::read_to_string(&path).unwrap();
+        let explained = worker.simple_query(&format!("explain (generic_plan, format json) {statement}")).await.unwrap();
+        let plan: String = explained
+            .iter()
+            .filter_map(|message| match message {
+                tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
+                _ => None,
+            })
+            .collect();
+        let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+        scans(&plan, &mut |scan| {
+            let table = scan["Relation Name"].as_str().unwrap();
+            if ["image_generation_jobs", "generated_carousel_images", "provider_calls"].contains(&table) {
+                scanned += 1;
+                if scan.get("Index Cond").is_none() {
+                    whole.push(format!("{name}: {table} by {}", scan["Index Name"]));
+                }
+            }
+        });
+    }
+    assert_eq!(whole, Vec::<String>::new());
+    assert!(scanned > 20, "{scanned} scans were looked at");
+}
+
+/// Calls `each` with every node of a plan that scans a table.
+fn scans(node: &serde_json::Value, each: &mut impl FnMut(&serde_json::Value)) {
+    if node.get("Relation Name").is_some() && node["Node Type"].as_str().unwrap().contains("Scan") {
+        each(node);
+    }
+    match node {
+        serde_json::Value::Array(all) => all.iter().for_each(|node| scans(node, each)),
+        serde_json::Value::Object(all) => all.values().for_each(|node| scans(node, each)),
+        _ => {}
+    }
+}
