@@ -1,6 +1,6 @@
 -- Ends jobs and gives back their leases ($1 jobs, $2 tokens). $3 says whether it was cancelled; $4 and $5 are the code and the words of
--- what ended the whole job, if something did. What its images are decides between completed, partial and failed. A row for each job; none
--- when its lease is lost, or somebody else holds one of its rows.
+-- what ended the whole job, if something did. What its images are decides between completed, partial and failed; those that were not made
+-- end with it (settle_images). A row for each job; none when its lease is lost, or somebody else holds one of its rows.
 with held as materialized (
     -- The job before its lease, in the order in which a deletion takes them.
     select wish.place, wish.cancelled, wish.code, wish.words, job.id, job.total_images
@@ -15,15 +15,6 @@ with held as materialized (
 ),
 lease as (
     delete from carousel_private.leases where job_id = any (array(select id from held))
-),
-rest as (
-    update public.generated_carousel_images image
-    set status = case when held.cancelled then 'cancelled' else 'failed' end,
-        preview_path = null,
-        error_code = case when not held.cancelled then coalesce(held.code, 'internal') end,
-        error_message = held.words
-    from held
-    where image.job_id = held.id and image.job_id = any (array(select id from held)) and image.status in ('pending', 'generating')
 ),
 outcome as (
     select

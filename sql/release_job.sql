@@ -10,12 +10,6 @@ held as (
 image as (
     select counted.* from held cross join lateral carousel_private.count_images(held.job_id) as counted
 ),
-rest as (
-    update public.generated_carousel_images image
-    set status = case when held.cancelled then 'cancelled' else 'pending' end, preview_path = null
-    from held
-    where image.job_id = $1 and image.job_id = held.job_id and (image.status = 'generating' or (held.cancelled and image.status = 'pending'))
-),
 outcome as (
     select job.id,
         case when not held.cancelled then 'pending' when image.completed = job.total_images then 'completed' else 'cancelled' end as status

@@ -1,51 +1,42 @@
--- Takes back the jobs whose leases ran out; a job that has lost $1 workers fails, since it may be what ends them.
+-- Takes back the jobs whose leases ran out; a job that has lost $1 workers fails, since it may be what ends them. What was being made ends
+-- or waits with it (settle_images).
 -- The leases with the tokens $2 are the caller's own: it is alive.
-with expired as (
-    delete from carousel_private.leases
-    where job_id = any (array(
-        select held.job_id
-        from carousel_private.leases lease
-        -- The job before its lease, in the order in which a deletion takes them.
-        cross join lateral (select id from public.image_generation_jobs where id = lease.job_id for no key update skip locked) as job
-        cross join lateral (
-            select job_id from carousel_private.leases where job_id = job.id and leased_until < now() for update skip locked
-        ) as held
-        where lease.leased_until < now() and lease.token <> all ($2)
-    ))
-    returning job_id, attempt
+with expired as materialized (
+    -- The attempt is the lease's: the job may not have been started yet.
+    select job.id, job.total_images, job.cancel_requested_at is not null as cancelled, held.attempt
+    from carousel_private.leases lease
+    -- The job before its lease, in the order in which a deletion takes them.
+    cross join lateral (
+        select id, total_images, cancel_requested_at
+        from public.image_generation_jobs
+        where id = lease.job_id
+        for no key update skip locked
+    ) as job
+    cross join lateral (
+        select attempt from carousel_private.leases where job_id = job.id and leased_until < now() for update skip locked
+    ) as held
+    where lease.leased_until < now() and lease.token <> all ($2)
 ),
-image as (
-    select expired.attempt, counted.*
-    from carousel_private.count_images(array(select job_id from expired)) as counted
-    join expired on expired.job_id = counted.job_id
+lease as (
+    delete from carousel_private.leases where job_id = any (array(select id from expired))
 ),
 judged as (
     select
-        job.id,
-        -- The lease's: the job may not have been started yet.
-        image.attempt,
+        expired.id,
+        expired.attempt,
         image.completed,
         image.failed,
         image.cost_usd,
         image.usage,
         case
-            when image.attempt < $1 and job.cancel_requested_at is null then 'pending'
-            when image.completed = job.total_images then 'completed'
-            when job.cancel_requested_at is not null then 'cancelled'
+            when expired.attempt < $1 and not expired.cancelled then 'pending'
+            when image.completed = expired.total_images then 'completed'
+            when expired.cancelled then 'cancelled'
             when image.completed > 0 then 'partial'
             else 'failed'
         end as status
-    from image
-    join public.image_generation_jobs job on job.id = image.job_id and job.id = any (array(select job_id from expired))
-),
-rest as (
-    update public.generated_carousel_images image
-    set status = case judged.status when 'pending' then 'pending' when 'cancelled' then 'cancelled' else 'failed' end,
-        preview_path = null,
-        error_code = case when judged.status in ('partial', 'failed') then 'worker_lost' end,
-        error_message = case when judged.status in ('partial', 'failed') then 'The worker was lost while it made this image' end
-    from judged
-    where image.job_id = judged.id and image.job_id = any (array(select job_id from expired)) and image.status in ('pending', 'generating')
+    from carousel_private.count_images(array(select id from expired)) as image
+    join expired on expired.id = image.job_id
 )
 update public.image_generation_jobs job
 set status = judged.status,
@@ -68,5 +59,5 @@ set status = judged.status,
     error_message = case when judged.status in ('partial', 'failed') then 'Given up: every worker that took it was lost' end,
     finished_at = case when judged.status <> 'pending' then now() end
 from judged
-where job.id = judged.id and job.id = any (array(select job_id from expired))
+where job.id = judged.id and job.id = any (array(select id from expired))
 returning job.id, job.status

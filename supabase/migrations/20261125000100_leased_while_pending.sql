@@ -73,8 +73,6 @@ begin
         when new.started_at is null then 'Cancelled before it started'
         else format('Cancelled with %s of %s images ready', new.completed_images, new.total_images)
       end;
-      update public.generated_carousel_images set status = 'cancelled'
-        where job_id = new.id and status in ('pending', 'generating');
     elsif old.status = 'processing' and old.cancel_requested_at is null then
       new.cancel_requested_at := now();
       new.message := 'Cancelling';
@@ -97,5 +95,31 @@ begin
   return new;
 end
 $$;
+
+-- Rows of images are added while others may already have begun to end their job: a statement does not see what came after its beginning,
+-- a trigger does.
+create function carousel_private.settle_images() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  update public.generated_carousel_images
+    set status = case new.status when 'pending' then 'pending' when 'cancelled' then 'cancelled' else 'failed' end,
+      preview_path = null,
+      error_code = case when new.status in ('partial', 'failed') then new.error_code end,
+      error_message = case when new.status in ('partial', 'failed') then new.error_message end
+    where job_id = new.id and (status = 'generating' or (status = 'pending' and new.status <> 'pending'));
+  return null;
+end
+$$;
+comment on function carousel_private.settle_images() is 'Lets no image be made that belongs to no running job: it waits, is cancelled or fails with its job.';
+
+revoke execute on function carousel_private.settle_images() from public;
+
+create trigger settle_images after update on public.image_generation_jobs
+  for each row
+  when (old.status in ('pending', 'processing') and new.status is distinct from old.status and new.status not in ('processing', 'completed'))
+  execute function carousel_private.settle_images();
 
 comment on table public.generated_carousel_images is 'Generated images. Rows exist from the moment that the job is processing, so a page can draw its grid at once.';

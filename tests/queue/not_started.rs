@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use carousel::job::Ending;
 use carousel::queue::{Error, Fault};
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::project::Project;
@@ -97,4 +98,29 @@ async fn started_twice_it_counts_one_attempt() {
     // As after an answer that was lost.
     assert_eq!(lease.start_job().await.unwrap(), images);
     assert_eq!(text(&project, job, "attempt").await.as_deref(), Some("1"));
+}
+
+/// As after a cancellation, which does not wait for the answer to the start.
+#[tokio::test]
+async fn an_end_that_overtakes_the_start_takes_the_images_along() {
+    let project = Project::new().await;
+    let (queue, user, watcher) = (queue(&project), project.user().await, project.admin().await);
+    for (fault, status) in
+        [(None, "cancelled"), (Some(Fault { code: "internal", message: "It broke.", request_id: None }), "failed")]
+    {
+        let job = insert(&project, user, "slide_prompts='{one,two}'").await;
+        let lease = claim(&queue, 1).await.pop().unwrap();
+        let mut other = project.admin().await;
+        let starting = other.transaction().await.unwrap();
+        let values: [&(dyn ToSql + Sync); 2] = [&vec![job], &vec![lease.token()]];
+        starting.query(include_str!("../../sql/start_job.sql"), &values).await.unwrap();
+        let ending = tokio::spawn(async move { lease.finish_job(fault.is_none(), fault.as_ref()).await });
+        crate::endings::until_waiting(&watcher, "Ends jobs").await;
+        starting.commit().await.unwrap();
+        ending.await.unwrap().unwrap();
+        assert_eq!(text(&project, job, "status").await.as_deref(), Some(status));
+        let images = "select array_agg(status) from public.generated_carousel_images where job_id = $1";
+        let images: Vec<String> = project.owner.query_one(images, &[&job]).await.unwrap().get(0);
+        assert_eq!(images, [status, status]);
+    }
 }
