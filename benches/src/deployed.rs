@@ -197,15 +197,19 @@ impl Program {
 
     /// What the system knows of its memory: megabytes now, and at most so far.
     pub fn memory(&self) -> anyhow::Result<(f64, f64)> {
+        Ok((self.megabytes("VmRSS:")?, self.megabytes("VmHWM:")?))
+    }
+
+    /// Megabytes now without the pages of the program's file, which the system takes back when it needs them.
+    pub fn own_memory(&self) -> anyhow::Result<f64> {
+        self.megabytes("RssAnon:")
+    }
+
+    fn megabytes(&self, field: &str) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
-        let megabytes = |field: &str| {
-            let line =
-                status.lines().find(|line| line.starts_with(field)).and_then(|line| line.split_whitespace().nth(1));
-            line.and_then(|number| number.parse::<f64>().ok())
-                .map(|kilobytes| kilobytes / 1024.0)
-                .context("no such field")
-        };
-        Ok((megabytes("VmRSS:")?, megabytes("VmHWM:")?))
+        let line = status.lines().find(|line| line.starts_with(field)).and_then(|line| line.split_whitespace().nth(1));
+        let kilobytes: f64 = line.and_then(|number| number.parse().ok()).context("no such field")?;
+        Ok(kilobytes / 1024.0)
     }
 
     /// Seconds of processor time that it has taken.

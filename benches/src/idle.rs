@@ -26,11 +26,20 @@ pub async fn run(program: &Path, seconds: u64) -> anyhow::Result<()> {
     let statements = statements(&scene.postgres_log()?[before..]);
     let (now, most) = worker.memory()?;
     let minutes = seconds as f64 / 60.0;
-    let mut report = Report::new("idle", &["statements a minute", "MB now", "MB at most", "processor ms a minute"]);
+    let mut report = Report::new(
+        "idle",
+        &["statements a minute", "MB now", "of which its own", "MB at most", "processor ms a minute"],
+    );
     let count: usize = statements.values().sum();
     report.add(
         "carousel worker",
-        &[count as f64 / minutes, now, most, (worker.processor()? - processor) * 1000.0 / minutes],
+        &[
+            count as f64 / minutes,
+            now,
+            worker.own_memory()?,
+            most,
+            (worker.processor()? - processor) * 1000.0 / minutes,
+        ],
     );
     for (statement, times) in statements {
         eprintln!("  {times} x {statement}");
