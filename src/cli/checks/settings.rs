@@ -39,15 +39,18 @@ pub(super) fn shown(url: &Url) -> String {
 /// Reads what a worker needs.
 pub(super) fn read(command: &WorkerCommand) -> (Report, Settings) {
     let mut report = Report::default();
-    let database = report
-        .setting(
-            "database_url",
-            command.database.place(),
-            "export DATABASE_URL='postgresql://carousel_worker:PASSWORD@HOST:5432/postgres'",
-            |database| format!("DATABASE_URL names {}", place(database)),
-        )
-        .and(report.trusted("database_ca", "CAROUSEL_DATABASE_CA", "the database", command.database.certificates()))
-        .and_then(|_| way(command).map_err(|_| "database_url"));
+    let place = report.setting(
+        "database_url",
+        command.database.place(),
+        "export DATABASE_URL='postgresql://carousel_worker:PASSWORD@HOST:5432/postgres'",
+        |database| format!("DATABASE_URL names {}", named(database)),
+    );
+    let trusted =
+        report.trusted("database_ca", "CAROUSEL_DATABASE_CA", "the database", command.database.certificates());
+    let database = place.and_then(|place| {
+        let tls = queue::tls(&trusted?).map_err(|_| "database_ca")?;
+        Ok(Database { place, tls })
+    });
     let url = report.setting(
         "supabase_url",
         command.supabase.url(),
@@ -135,13 +138,8 @@ impl Report {
     }
 }
 
-fn way(command: &WorkerCommand) -> anyhow::Result<Database> {
-    let settings = command.database.settings()?;
-    Ok(Database { tls: queue::tls(&settings.certificates)?, place: settings.database })
-}
-
 /// Host, port and role of a database, without the password.
-fn place(database: &tokio_postgres::Config) -> String {
+fn named(database: &tokio_postgres::Config) -> String {
     use tokio_postgres::config::Host;
     let host = match database.get_hosts().first() {
         Some(Host::Tcp(name)) => name.clone(),
