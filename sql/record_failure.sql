@@ -12,7 +12,7 @@ image as (
     update public.generated_carousel_images image
     set status = 'failed', preview_path = null, error_code = $5, error_message = $6, provider_request_id = $7
     from held
-    where image.id = $3 and image.job_id = $1 and image.job_id = held.job_id and image.status <> 'completed'
+    where image.id = $3 and image.job_id = $1 and image.status <> 'completed'
     returning image.id
 ),
 call as (

@@ -10,5 +10,5 @@ with held as (
 update public.generated_carousel_images image
 set preview_path = $4
 from held
-where image.id = $3 and image.job_id = $1 and image.job_id = held.job_id and image.status = 'generating'
+where image.id = $3 and image.job_id = $1 and image.status = 'generating'
 returning image.id

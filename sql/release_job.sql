@@ -2,19 +2,24 @@
 -- interruption was not the job's fault: its attempt is given back. A job that its owner does not want any more is cancelled instead.
 with locked as (
     -- The job before its lease, in the order in which a deletion takes them.
-    select id, cancel_requested_at is not null as cancelled from public.image_generation_jobs where id = $1 for no key update
+    select id, total_images, cancel_requested_at is not null as cancelled
+    from public.image_generation_jobs
+    where id = $1
+    for no key update
 ),
 held as (
-    delete from carousel_private.leases using locked where job_id = $1 and job_id = locked.id and token = $2 returning job_id, locked.cancelled
+    delete from carousel_private.leases
+    using locked
+    where job_id = $1 and job_id = locked.id and token = $2
+    returning locked.id, locked.total_images, locked.cancelled
 ),
 image as (
-    select counted.* from held cross join lateral carousel_private.count_images(held.job_id) as counted
+    select counted.* from held cross join lateral carousel_private.count_images(array[held.id]) as counted
 ),
 outcome as (
-    select job.id,
-        case when not held.cancelled then 'pending' when image.completed = job.total_images then 'completed' else 'cancelled' end as status
+    select held.id,
+        case when not held.cancelled then 'pending' when image.completed = held.total_images then 'completed' else 'cancelled' end as status
     from held
-    join public.image_generation_jobs job on job.id = held.job_id and job.id = $1
     cross join image
 )
 update public.image_generation_jobs job

@@ -61,7 +61,7 @@ begin
     if old.status = 'pending' and new.cancel_requested_at is not null then
       -- A job that was interrupted has made some of its images, or all of them.
       select completed, failed, cost_usd, usage into new.completed_images, new.failed_images, new.cost_usd, new.usage
-        from carousel_private.count_images(new.id);
+        from carousel_private.count_images(array[new.id]);
       all_made := new.completed_images = new.total_images;
       new.cancel_requested_at := now();
       new.status := case when all_made then 'completed' else 'cancelled' end;

@@ -37,14 +37,5 @@ comment on function carousel_private.count_images(uuid[])
 revoke execute on function carousel_private.count_images(uuid[]) from public;
 grant execute on function carousel_private.count_images(uuid[]) to carousel_worker;
 
-create or replace function carousel_private.count_images(
-  job uuid, out completed bigint, out failed bigint, out cost_usd numeric, out usage jsonb, out error_code text, out error_message text
-)
-language sql
-volatile
-set search_path = ''
-as $$
-  select completed, failed, cost_usd, usage, error_code, error_message from carousel_private.count_images(array[job])
-$$;
-
+drop function carousel_private.count_images(uuid);
 drop function carousel_private.sum_usage(jsonb[]);
