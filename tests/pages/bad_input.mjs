@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { claim, report } from '../supabase_js/claims.mjs';
 import { ask } from '../supabase_js/talk.mjs';
-import { APP, choosePhotos, formIsOpen, noComplaints, person, says, send } from './browser.mjs';
+import { APP, choosePhotos, formIsOpen, holdBack, noComplaints, person, says, send } from './browser.mjs';
 
 const { page } = await person();
 const create = () => page.getByRole('button', { name: 'Create', exact: true }).click();
@@ -18,12 +18,7 @@ await claim('a file that is no photo is refused by its name, before it is sent',
 });
 
 await claim('a form that does not listen yet takes nothing that would be lost', async () => {
-  let begin;
-  const gate = new Promise((resolve) => (begin = resolve));
-  await page.route('**/config.json', async (route) => {
-    await gate;
-    await route.continue();
-  });
+  const begin = await holdBack(page, '**/config.json');
   await page.goto(APP);
   const size = await page.evaluate(() => {
     const inputs = [...document.querySelectorAll('#form input, #form textarea, #form button')];
@@ -34,10 +29,9 @@ await claim('a form that does not listen yet takes nothing that would be lost', 
   assert.equal(await page.evaluate(() => document.activeElement.tagName), 'BODY');
   const { x, y, width, height } = await page.locator('#submit').boundingBox();
   await page.mouse.click(x + width / 2, y + height / 2);
-  begin();
+  await begin();
   await formIsOpen(page);
   assert.equal(page.url(), APP);
-  await page.unrouteAll({ behavior: 'wait' });
 });
 
 await claim('a form without photos or words is told so, at the part that lacks them', async () => {

@@ -55,6 +55,20 @@ export async function person(options) {
   return { page, email };
 }
 
+/** Holds requests to such addresses back until the function that it gives is called. */
+export async function holdBack(page, addresses) {
+  let go;
+  const gate = new Promise((resolve) => (go = resolve));
+  await page.route(addresses, async (route) => {
+    await gate;
+    await route.continue();
+  });
+  return async () => {
+    go();
+    await page.unrouteAll({ behavior: 'wait' });
+  };
+}
+
 /** Waits until the form takes what a person does. */
 export const formIsOpen = (page) => page.locator('#form:not([inert])').waitFor();
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { claim, report } from '../supabase_js/claims.mjs';
 import { ask, deployment } from '../supabase_js/talk.mjs';
-import { APP, PASSWORD, fillForm, noComplaints, pictures, says, send, shows, signUp, window } from './browser.mjs';
+import { APP, PASSWORD, fillForm, holdBack, noComplaints, pictures, says, send, shows, signUp, window } from './browser.mjs';
 
 const page = await window({ acceptDownloads: true });
 let email;
@@ -25,18 +25,12 @@ await claim('who is not signed in sees the way in, and a wrong password is told 
 });
 
 await claim('a file on its way shows how far it is, and arrives byte for byte', async () => {
-  let go;
-  const gate = new Promise((resolve) => (go = resolve));
-  await page.route('**/storage/v1/object/generated-carousels/**', async (route) => {
-    await gate;
-    await route.continue();
-  });
+  const go = await holdBack(page, '**/storage/v1/object/generated-carousels/**');
   const { name, mime, bytes } = deployment.photos[1];
   await page.locator('#files').setInputFiles({ name, mimeType: mime, buffer: bytes });
   await page.getByRole('progressbar', { name: `Upload of ${name}` }).waitFor();
-  go();
+  await go();
   await page.locator('.photo[data-uploaded]').waitFor();
-  await page.unroute('**/storage/v1/object/generated-carousels/**');
   const [{ name: path }] = await ask('rows', { query: `select name from storage.objects` });
   const headers = { apikey: deployment.secretKey, authorization: `Bearer ${deployment.secretKey}` };
   const stored = await fetch(`${deployment.url}/storage/v1/object/generated-carousels/${path}`, { headers });

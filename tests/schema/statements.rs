@@ -1,22 +1,31 @@
 //! What stands in `sql/` fits the schema, and the schema explains itself.
 
-use tokio_postgres::Client;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::project::Project;
 
+/// The files in `sql/`: their paths, and what stands in them.
+fn statements() -> Vec<(String, String)> {
+    let entries = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/sql")).expect("sql/ is there");
+    let paths = entries.map(|entry| entry.expect("it can be listed").path());
+    let read = |path: PathBuf| (path.display().to_string(), std::fs::read_to_string(&path).expect("it can be read"));
+    let files: Vec<_> = paths.map(read).collect();
+    assert!(files.len() > 10, "only {} statements were found", files.len());
+    files
+}
+
 /// Plans every file in `sql/`, which also asks for all the rights that it needs, and returns what was refused.
 async fn refusals(role: &Client) -> Vec<String> {
-    let (mut refusals, mut files) = (Vec::new(), 0);
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/sql")).expect("sql/ is there") {
-        let path = entry.expect("it can be listed").path();
-        let statement = std::fs::read_to_string(&path).expect("it can be read");
-        role.prepare(&statement).await.unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
+    let mut refusals = Vec::new();
+    for (path, statement) in statements() {
+        role.prepare(&statement).await.unwrap_or_else(|error| panic!("{path}: {error:?}"));
         if let Err(error) = role.batch_execute(&format!("explain (generic_plan) {statement}")).await {
-            refusals.push(format!("{}: {}", path.display(), error.as_db_error().expect("the database refuses it")));
+            refusals.push(format!("{path}: {}", error.as_db_error().expect("the database refuses it")));
         }
-        files += 1;
     }
-    assert!(files > 10, "only {files} statements were found");
     refusals
 }
 
@@ -55,4 +64,48 @@ async fn everything_in_the_schema_has_a_comment() {
     let rows = project.owner.query(silent, &[]).await.expect("the catalog can be read");
     let names: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     assert!(names.is_empty(), "without a comment: {names:?}");
+}
+
+#[tokio::test]
+async fn no_statement_reads_as_a_whole_what_grows_for_ever() {
+    let project = Project::new().await;
+    // The tables are empty and known to be: a plan that is made now is kept while they grow.
+    project.owner.batch_execute("analyze").await.unwrap();
+    let worker = carousel::local::database::connect(&project.worker_url()).await.unwrap();
+    worker.batch_execute(carousel::queue::LOOK_UP).await.unwrap();
+    let (mut scanned, mut whole) = (0, Vec::new());
+    for (name, statement) in statements() {
+        let explained = worker.simple_query(&format!("explain (generic_plan, format json) {statement}")).await.unwrap();
+        let plan: String = explained
+            .iter()
+            .filter_map(|message| match message {
+                SimpleQueryMessage::Row(row) => row.get(0),
+                _ => None,
+            })
+            .collect();
+        let plan: Value = serde_json::from_str(&plan).unwrap();
+        scans(&plan, &mut |scan| {
+            let table = scan["Relation Name"].as_str().unwrap();
+            if ["image_generation_jobs", "generated_carousel_images", "provider_calls"].contains(&table) {
+                scanned += 1;
+                if scan.get("Index Cond").is_none() {
+                    whole.push(format!("{name}: {table} by {}", scan["Index Name"]));
+                }
+            }
+        });
+    }
+    assert_eq!(whole, Vec::<String>::new());
+    assert!(scanned > 20, "{scanned} scans were looked at");
+}
+
+/// Calls `each` with every node of a plan that scans a table.
+fn scans(node: &Value, each: &mut impl FnMut(&Value)) {
+    if node.get("Relation Name").is_some() && node["Node Type"].as_str().unwrap().contains("Scan") {
+        each(node);
+    }
+    match node {
+        Value::Array(all) => all.iter().for_each(|node| scans(node, each)),
+        Value::Object(all) => all.values().for_each(|node| scans(node, each)),
+        _ => {}
+    }
 }
