@@ -100,20 +100,71 @@ async fn who_is_not_signed_in_can_neither_write_nor_read() {
     assert_eq!(refused(nobody).await, ["404", "Bucket not found", "Bucket not found"]);
 }
 
-#[tokio::test]
-async fn a_token_that_ended_or_was_forged_is_refused() {
-    let bench = Bench::new().await;
-    let name = bench.ann.source("a.png");
+/// Tokens and keys that are worth nothing, each with what Storage says of it.
+fn worthless(bench: &Bench) -> Vec<(String, &'static str)> {
     let claims = |exp: u64| json!({ "iss": bench.keys.issuer, "aud": "authenticated", "role": "service_role", "sub": bench.ann.id, "exp": exp });
     let ended = bench.keys.sign(&claims(1_000_000)).unwrap();
     let mut forged = bench.keys.sign(&claims(4_000_000_000)).unwrap();
     forged.replace_range(forged.len() - 8.., "AAAAAAAA");
-    let reasons = [(ended, "\"exp\" claim timestamp check failed"), (forged, "signature verification failed")];
-    for (token, reason) in reasons {
-        let upload = bench.request(Method::POST, &format!("/object/{BUCKET}/{name}"), &token).body("x");
-        assert_eq!(refused(upload.send().await.unwrap()).await, ["403", "Unauthorized", reason]);
+    vec![
+        (ended, "\"exp\" claim timestamp check failed"),
+        (forged, "signature verification failed"),
+        ("sb_secret_of_last_year".to_owned(), "Invalid Compact JWS"),
+        ("rubbish".to_owned(), "Invalid Compact JWS"),
+    ]
+}
+
+#[tokio::test]
+async fn a_worthless_token_is_nobodys_on_the_open_paths_and_refused_on_all_others() {
+    let bench = Bench::new().await;
+    let name = bench.ann.source("a.png");
+    accepted(bench.upload(&bench.ann, &name, "x").send().await.unwrap()).await;
+    for (token, reason) in worthless(&bench) {
+        let call = |method, path: &str| {
+            let apikey = if token.starts_with("sb_") { &token } else { &bench.publishable };
+            bench.anonymous(method, path).header("apikey", apikey).bearer_auth(&token)
+        };
+        for open in ["/object", "/object/info"] {
+            let answer = call(Method::GET, &format!("{open}/{BUCKET}/{name}")).send().await.unwrap();
+            let body: Value = answer.json().await.unwrap();
+            assert_eq!(
+                (&body["statusCode"], &body["code"]),
+                (&json!("404"), &json!("NoSuchBucket")),
+                "{open} {reason}"
+            );
+        }
+        let refusal = ["403", "Unauthorized", reason];
+        for closed in ["/object/authenticated", "/object/info/authenticated"] {
+            let answer = call(Method::GET, &format!("{closed}/{BUCKET}/{name}")).send().await.unwrap();
+            assert_eq!(refused(answer).await, refusal, "{closed}");
+        }
+        let upload = call(Method::POST, &format!("/object/{BUCKET}/{name}")).body("y").send().await.unwrap();
+        assert_eq!(refused(upload).await, refusal);
+        let remove = call(Method::DELETE, &format!("/object/{BUCKET}")).json(&json!({ "prefixes": [name] }));
+        assert_eq!(refused(remove.send().await.unwrap()).await, refusal);
     }
-    assert_eq!(bench.left().await, (0, 0));
+    assert_eq!(bench.bytes(&name).await, b"x");
+    let missing = bench.ann.source("b.png");
+    let answer = bench.request(Method::GET, &format!("/object/authenticated/{BUCKET}/{missing}"), &bench.secret);
+    let body: Value = answer.send().await.unwrap().json().await.unwrap();
+    assert_eq!(body["code"], "NoSuchKey");
+}
+
+#[tokio::test]
+async fn a_token_is_taken_without_its_word_and_a_key_only_where_keys_stand() {
+    let bench = Bench::new().await;
+    let name = bench.ann.source("a.png");
+    accepted(bench.upload(&bench.ann, &name, "x").send().await.unwrap()).await;
+    let get = || bench.anonymous(Method::GET, &format!("/object/authenticated/{BUCKET}/{name}"));
+    for authorization in [bench.ann.token.clone(), format!("bearer {}", bench.ann.token)] {
+        let answer = get().header("authorization", authorization).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+    assert_eq!(get().header("apikey", &bench.secret).send().await.unwrap().status(), 200);
+    let unread = ["403", "Unauthorized", "Invalid Compact JWS"];
+    assert_eq!(refused(get().bearer_auth(&bench.secret).send().await.unwrap()).await, unread);
+    let none = ["400", "Error", "headers must have required property 'authorization'"];
+    assert_eq!(refused(get().send().await.unwrap()).await, none);
 }
 
 #[tokio::test]

@@ -76,7 +76,17 @@ pub(super) async fn signed(
     storage.answer(&headers, &stored, wish.download.as_deref()).await
 }
 
-/// `GET /object/info/{bucket}/{name}` and `GET /object/info/authenticated/{bucket}/{name}`
+/// `GET /object/info/authenticated/{bucket}/{name}`
+pub(super) async fn info_authenticated(
+    State(storage): State<Storage>,
+    Path((bucket, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Refusal> {
+    let caller = storage.caller(&headers)?;
+    Ok(Json(storage.find(Some(&caller), &bucket, &name).await?.info))
+}
+
+/// `GET /object/info/{bucket}/{name}`
 pub(super) async fn info(
     State(storage): State<Storage>,
     Path((bucket, name)): Path<(String, String)>,

@@ -61,14 +61,25 @@ impl Storage {
         &self.faults
     }
 
-    /// Who calls; a request without any key is told so in the words of the real server.
+    /// Who calls. As on a hosted project, the gateway puts the role of an API key where no token of a person stands, and Storage then
+    /// knows tokens only: an API key that the gateway doesn't know is to it a token that can't be read.
     fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
-        if !headers.contains_key(header::AUTHORIZATION) && !headers.contains_key("apikey") {
-            return Err(Refusal::Invalid("headers must have required property 'authorization'".to_owned()));
-        }
-        self.keys
-            .caller(headers)
-            .map_err(|refused| Refusal::Denied(sign::in_the_words_of_the_real_server(refused.message)))
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+        let apikey = text("apikey");
+        let authorization = text(header::AUTHORIZATION.as_str()).map(|value| {
+            // The word is not asked for.
+            let scheme = value.split_once(char::is_whitespace).filter(|(word, _)| word.eq_ignore_ascii_case("bearer"));
+            scheme.map_or(value, |(_, token)| token.trim())
+        });
+        let token = match authorization.filter(|token| !token.starts_with("sb_")) {
+            Some(token) => return self.keys.verify(token).map_err(sign::refused_token),
+            None => apikey.or(authorization),
+        };
+        let missing = || Refusal::Invalid("headers must have required property 'authorization'".to_owned());
+        self.keys.resolve(apikey, None).map_err(|_| match token {
+            None => missing(),
+            Some(_) => Refusal::Denied("Invalid Compact JWS".to_owned()),
+        })
     }
 
     async fn connection(&self) -> Result<Connection, Refusal> {
@@ -103,7 +114,7 @@ pub fn router(storage: Storage) -> Router {
         .route("/object/public/{bucket}/{*name}", get(download::public))
         .route("/object/authenticated/{bucket}/{*name}", get(download::authenticated))
         .route("/object/info/public/{bucket}/{*name}", get(download::info_public))
-        .route("/object/info/authenticated/{bucket}/{*name}", get(download::info))
+        .route("/object/info/authenticated/{bucket}/{*name}", get(download::info_authenticated))
         .route("/object/info/{bucket}/{*name}", get(download::info))
         .route("/object/{bucket}", delete(remove::many))
         .route(

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use super::refusal::Refusal;
 use super::upload::{Target, wants_upsert};
 use super::{Storage, begin, rows};
+use crate::local::caller::Refused;
 
 /// How long a URL for an upload holds, in seconds.
 const UPLOAD_SECONDS: i64 = 2 * 60 * 60;
@@ -125,8 +126,13 @@ impl Storage {
     }
 }
 
+/// The refusal of a token that somebody called with.
+pub(super) fn refused_token(refused: Refused) -> Refusal {
+    Refusal::Denied(in_the_words_of_the_real_server(refused.message))
+}
+
 /// What is wrong with a token, as the real server's library for them puts it, where that is known.
-pub(super) fn in_the_words_of_the_real_server(reason: String) -> String {
+fn in_the_words_of_the_real_server(reason: String) -> String {
     let known = [
         ("ExpiredSignature", "\"exp\" claim timestamp check failed"),
         ("InvalidSignature", "signature verification failed"),
