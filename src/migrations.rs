@@ -9,6 +9,7 @@ use tokio_postgres::Client;
 
 /// Version, name and text of every migration, in order.
 pub const MIGRATIONS: &[(&str, &str, &str)] = &[
+    migration("20261122000000", "guard", include_str!("../supabase/migrations/20261122000000_guard.sql")),
     migration("20261122000100", "foundation", include_str!("../supabase/migrations/20261122000100_foundation.sql")),
     migration("20261122000200", "templates", include_str!("../supabase/migrations/20261122000200_templates.sql")),
     migration("20261122000300", "jobs", include_str!("../supabase/migrations/20261122000300_jobs.sql")),
@@ -28,6 +29,11 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../supabase/migrations/20261122000800_cleanup_triggers.sql"),
     ),
     migration("20261122000900", "storage", include_str!("../supabase/migrations/20261122000900_storage.sql")),
+    migration(
+        "20261122000910",
+        "shared_bucket",
+        include_str!("../supabase/migrations/20261122000910_shared_bucket.sql"),
+    ),
     migration("20261122001000", "realtime", include_str!("../supabase/migrations/20261122001000_realtime.sql")),
     migration(
         "20261122001100",
@@ -90,6 +96,7 @@ pub async fn apply(client: &mut Client) -> anyhow::Result<Vec<String>> {
 }
 
 async fn apply_alone(client: &mut Client) -> anyhow::Result<Vec<String>> {
+    stand_guard(client).await?;
     client
         .batch_execute(HISTORIES)
         .await
@@ -110,12 +117,46 @@ async fn apply_alone(client: &mut Client) -> anyhow::Result<Vec<String>> {
 
     let mut runner = Runner::new(&migrations);
     runner.set_migration_table_name(HISTORY);
-    let report = runner.run_async(client).await.context("a migration failed, and nothing of it was kept")?;
+    let report = runner.run_async(client).await.map_err(|error| failed(&error))?;
     Ok(report
         .applied_migrations()
         .iter()
         .map(|migration| format!("{}_{}", migration.version(), migration.name()))
         .collect())
+}
+
+/// Asks the first migration what stands in the way before anything is written, the histories included.
+async fn stand_guard(client: &mut Client) -> anyhow::Result<()> {
+    let (version, name, text) = MIGRATIONS[0];
+    if missing(client).await?.contains(&format!("{version}_{name}")) {
+        // Rolled back: what it remembers it remembers when it is applied.
+        let transaction = client.transaction().await?;
+        transaction.batch_execute(text).await.map_err(|error| refused(&error))?;
+    }
+    Ok(())
+}
+
+/// A migration's failure in the database's own words.
+fn failed(error: &refinery::Error) -> anyhow::Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if let Some(error) = inner.downcast_ref::<tokio_postgres::Error>() {
+            return refused(error).context("a migration failed, and nothing of it was kept");
+        }
+        cause = inner.source();
+    }
+    anyhow::anyhow!("{error}").context("a migration failed, and nothing of it was kept")
+}
+
+/// What the database said, with its advice on lines of its own.
+fn refused(error: &tokio_postgres::Error) -> anyhow::Error {
+    match error.as_db_error() {
+        Some(refusal) => match refusal.hint() {
+            Some(hint) => anyhow::anyhow!("{}\n{hint}", refusal.message()),
+            None => anyhow::anyhow!("{}", refusal.message()),
+        },
+        None => anyhow::anyhow!("{error}"),
+    }
 }
 
 fn to_refinery((version, name, text): &(&str, &str, &str)) -> anyhow::Result<Migration> {
@@ -127,7 +168,8 @@ fn to_refinery((version, name, text): &(&str, &str, &str)) -> anyhow::Result<Mig
     let enter = format!(
         "insert into supabase_migrations.schema_migrations (version, name, statements) values ('{version}', '{name}', array[{tag}{text}{tag}]);"
     );
-    Ok(Migration::unapplied(&format!("V{version}__{name}"), &format!("{text}\n{enter}"))?)
+    // Unversioned (U): whatever is missing is applied, also when later ones were before it was written.
+    Ok(Migration::unapplied(&format!("U{version}__{name}"), &format!("{text}\n{enter}"))?)
 }
 
 async fn applied_by_cli(client: &Client) -> anyhow::Result<Vec<String>> {

@@ -13,6 +13,7 @@ mod schema {
     mod advisors;
     mod bad_input;
     mod dashboard;
+    mod guard;
     mod histories;
     mod limits;
     mod push;

@@ -24,12 +24,17 @@ pub struct Said {
 impl Repository {
     /// With the first `count` migrations.
     pub async fn with_migrations(count: usize) -> Self {
+        Self::of(carousel::migrations::MIGRATIONS.iter().take(count).collect()).await
+    }
+
+    /// With these migrations.
+    pub async fn of(migrations: Vec<&(&str, &str, &str)>) -> Self {
         let folder = tempfile::tempdir().expect("a directory can be made");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("supabase");
         let target = folder.path().join("supabase");
         std::fs::create_dir_all(target.join("migrations")).expect("a directory can be made");
         std::fs::copy(source.join("config.toml"), target.join("config.toml")).expect("config.toml can be copied");
-        for (version, name, text) in carousel::migrations::MIGRATIONS.iter().take(count) {
+        for (version, name, text) in migrations {
             std::fs::write(target.join(format!("migrations/{version}_{name}.sql")), text)
                 .expect("a file can be written");
         }
@@ -55,12 +60,19 @@ impl Repository {
 
     /// `supabase db push` to this database; returns how many migrations it applied.
     pub async fn push(&self, url: &str) -> usize {
-        let said = self.supabase(&["db", "push", &format!("--remote={url}"), "--yes", "--output-format", "json"]).await;
+        let said = self.try_push(url, &["--output-format", "json"]).await;
         assert!(said.success, "{}", said.stderr);
         let answer: serde_json::Value =
             serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("not JSON: {}", said.stdout));
         let applied = answer["migrations"].as_array().unwrap_or_else(|| panic!("no migrations in {answer}")).len();
         assert_eq!(answer["upToDate"], applied == 0, "{answer}");
         applied
+    }
+
+    /// `supabase db push` to this database with `more` options, which may fail.
+    pub async fn try_push(&self, url: &str, more: &[&str]) -> Said {
+        let remote = format!("--remote={url}");
+        let options = ["db", "push", &remote, "--yes"].into_iter().chain(more.iter().copied());
+        self.supabase(&options.collect::<Vec<_>>()).await
     }
 }
