@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::bench::{BUCKET, Bench, accepted, refused};
 
 #[tokio::test]
-async fn a_range_is_answered_with_that_part() {
+async fn a_range_is_answered_with_that_part_or_refused() {
     let bench = Bench::new().await;
     let name = bench.ann.source("a.png");
     accepted(bench.upload(&bench.ann, &name, "0123456789").send().await.unwrap()).await;
@@ -22,8 +22,12 @@ async fn a_range_is_answered_with_that_part() {
         assert_eq!(answer.content_length(), Some(part.len() as u64));
         assert_eq!(answer.text().await.unwrap(), part);
     }
-    let beyond = refused(get("bytes=10-").send().await.unwrap()).await;
-    assert_eq!(beyond, ["416", "InvalidRange", "The requested range is not satisfiable"]);
+    for range in ["bytes=10-", "bytes=-0", "bytes=5-2", "bytes=0-1,3-4", "bytes=a-b", "lines=0-1", "all"] {
+        let answer = get(range).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::RANGE_NOT_SATISFIABLE, "{range}");
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!((&body["statusCode"], &body["error"]), (&json!("416"), &json!("invalid_range")), "{range}");
+    }
 }
 
 #[tokio::test]
@@ -44,6 +48,18 @@ async fn headers_tell_what_the_row_knows_and_an_etag_saves_the_bytes() {
 
     let same = request(Method::GET).header("if-none-match", &etag).send().await.unwrap();
     assert_eq!((same.status(), same.bytes().await.unwrap().len()), (StatusCode::NOT_MODIFIED, 0));
+    let modified = head.headers()["last-modified"].to_str().unwrap().to_owned();
+    for (name, value, status) in [
+        ("if-none-match", "*", StatusCode::OK),
+        ("if-none-match", "\"another\"", StatusCode::OK),
+        ("if-modified-since", modified.as_str(), StatusCode::NOT_MODIFIED),
+        ("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT", StatusCode::NOT_MODIFIED),
+        ("if-modified-since", "Thu, 01 Jan 1970 00:00:00 GMT", StatusCode::OK),
+        ("if-modified-since", "yesterday", StatusCode::OK),
+    ] {
+        let answer = request(Method::GET).header(name, value).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{name}: {value}");
+    }
     let upsert = bench.upload(&bench.ann, &name, "9876543210").header("x-upsert", "true");
     accepted(upsert.send().await.unwrap()).await;
     let other = request(Method::GET).header("if-none-match", &etag).send().await.unwrap();
@@ -97,15 +113,63 @@ async fn a_listing_shows_one_level_page_by_page() {
     assert_eq!(names(&accepted(list("sources/trip", json!({})).await.unwrap()).await), ["1.png", "2.png"]);
     assert_eq!(names(&accepted(list("", json!({})).await.unwrap()).await), ["sources"]);
 
-    let wrong = json!({ "sortBy": { "column": "version" } });
-    assert_eq!(refused(list("sources", wrong).await.unwrap()).await[0], "400");
+    accepted(bench.upload(&bench.ann, &bench.ann.source("trip/home/3.png"), "x").send().await.unwrap()).await;
+    for (search, found) in [
+        ("trip/1", vec!["trip/1.png"]),
+        ("trip/h", vec!["trip/home"]),
+        ("TRIP/", vec!["trip/1.png", "trip/2.png", "trip/home"]),
+    ] {
+        assert_eq!(
+            names(&accepted(list("sources", json!({ "search": search })).await.unwrap()).await),
+            found,
+            "{search}"
+        );
+    }
+
+    let sorted = json!({ "sortBy": { "column": "version" } });
+    for wrong in [sorted, json!({ "limit": 0 }), json!({ "limit": -1 }), json!({ "offset": -1 })] {
+        assert_eq!(refused(list("sources", wrong.clone()).await.unwrap()).await[0], "400", "{wrong}");
+    }
 }
 
 #[tokio::test]
 async fn an_unknown_route_is_404_and_says_which() {
     let bench = Bench::new().await;
-    let answer = bench.request(Method::GET, "/upload/resumable", &bench.ann.token).send().await.unwrap();
+    let answer = bench.request(Method::GET, "/objects", &bench.ann.token).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
     let body: Value = answer.json().await.unwrap();
-    assert_eq!(body["message"], "Route GET:/upload/resumable not found");
+    assert_eq!(body["message"], "Route GET:/objects not found");
+}
+
+#[tokio::test]
+async fn what_only_the_real_server_has_is_said_to_be_not_here() {
+    let bench = Bench::new().await;
+    for (method, path) in [
+        (Method::POST, "/upload/resumable"),
+        (Method::PATCH, "/upload/resumable/sign/abc"),
+        (Method::PUT, "/s3/bucket/key"),
+        (Method::GET, "/render/image/authenticated/bucket/a.png"),
+        (Method::POST, "/object/list-v2/bucket"),
+    ] {
+        let answer = bench.request(method, path, &bench.ann.token).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NOT_IMPLEMENTED, "{path}");
+        let message = answer.json::<Value>().await.unwrap()["message"].to_string();
+        assert!(message.contains("not here"), "{path}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn info_tells_in_its_headers_what_it_tells_in_its_body() {
+    let bench = Bench::new().await;
+    let name = bench.ann.source("a.png");
+    accepted(bench.upload(&bench.ann, &name, "0123456789").header("cache-control", "max-age=7").send().await.unwrap())
+        .await;
+    let info =
+        bench.request(Method::GET, &format!("/object/info/{BUCKET}/{name}"), &bench.ann.token).send().await.unwrap();
+    let headers = info.headers().clone();
+    let body: Value = info.json().await.unwrap();
+    assert_eq!(headers["cache-control"], "max-age=7");
+    assert_eq!(headers["etag"].to_str().unwrap(), body["etag"]);
+    assert!(headers.contains_key("last-modified"));
+    assert_eq!((&body["size"], &body["metadata"]), (&json!(10), &json!({})));
 }

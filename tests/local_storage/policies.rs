@@ -30,6 +30,8 @@ async fn the_folder_of_another_is_closed_for_every_verb() {
     let sign = bob(Method::POST, &format!("/object/sign/{BUCKET}/{theirs}")).json(&json!({ "expiresIn": 60 }));
     assert_eq!(refused(sign.send().await.unwrap()).await, NOT_FOUND);
     let delete = bob(Method::DELETE, &format!("/object/{BUCKET}/{theirs}")).send().await.unwrap();
+    assert_eq!(refused(delete).await[..2], ["403", "Unauthorized"]);
+    let delete = bob(Method::DELETE, &format!("/object/{BUCKET}/{theirs}x")).send().await.unwrap();
     assert_eq!(refused(delete).await, NOT_FOUND);
     let mine = bench.bob.source("taken.png");
     for verb in ["move", "copy"] {

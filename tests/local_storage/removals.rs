@@ -1,7 +1,7 @@
 //! Removing, moving, copying, and the life of a bucket.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::bench::{BUCKET, Bench, accepted, refused};
 
@@ -20,6 +20,8 @@ async fn removing_answers_only_what_was_removed_and_takes_the_files_along() {
     let removed = accepted(remove(vec![a.clone(), kept.clone(), "nothing.png".to_owned()]).await.unwrap()).await;
     assert_eq!(removed.as_array().unwrap().len(), 1);
     assert_eq!((&removed[0]["name"], &removed[0]["bucket_id"]), (&json!(a), &json!(BUCKET)));
+    assert_eq!(removed[0]["user_metadata"], json!({}));
+    assert_eq!(refused(remove(Vec::new()).await.unwrap()).await[0], "400", "of none");
     assert_eq!(bench.left().await, (2, 2));
 
     let one = bench.request(Method::DELETE, &format!("/object/{BUCKET}/{b}"), &bench.ann.token).send().await.unwrap();
@@ -38,13 +40,16 @@ async fn a_moved_object_keeps_its_id_and_bytes_under_its_new_name_alone() {
         bench.request(Method::POST, "/object/move", &bench.ann.token).json(&way).send()
     };
     let moved = accepted(way(&from, &to).await.unwrap()).await;
-    assert_eq!((&moved["Id"], &moved["message"]), (&id, &json!("Successfully moved")));
+    assert_eq!(moved, json!({ "message": "Successfully moved" }));
+    let info = bench.request(Method::GET, &format!("/object/info/{BUCKET}/{to}"), &bench.ann.token);
+    assert_eq!(accepted(info.send().await.unwrap()).await["id"], id);
     assert_eq!(bench.bytes(&to).await, b"bytes");
     assert_eq!(bench.left().await, (1, 1));
     assert_eq!(refused(way(&from, &to).await.unwrap()).await[0], "404");
 
     accepted(bench.upload(&bench.ann, &from, "other").send().await.unwrap()).await;
-    assert_eq!(refused(way(&from, &to).await.unwrap()).await[0], "409");
+    let taken: Value = way(&from, &to).await.unwrap().json().await.unwrap();
+    assert_eq!((&taken["statusCode"], &taken["code"]), (&json!("409"), &json!("ResourceAlreadyExists")));
     assert_eq!(refused(way(&from, "a~b").await.unwrap()).await[1], "InvalidKey");
 }
 
@@ -55,8 +60,15 @@ async fn a_copy_outlives_its_original_and_may_go_to_another_bucket() {
     accepted(bench.upload(&bench.ann, &from, "bytes").send().await.unwrap()).await;
     let way = json!({ "bucketId": BUCKET, "sourceKey": from, "destinationKey": to, "destinationBucket": "small" });
     let copy = || bench.request(Method::POST, "/object/copy", &bench.ann.token).json(&way);
-    assert_eq!(accepted(copy().send().await.unwrap()).await["Key"], format!("small/{to}"));
-    assert_eq!(refused(copy().send().await.unwrap()).await[0], "409");
+    let row = accepted(copy().send().await.unwrap()).await;
+    assert_eq!((&row["Key"], &row["Id"]), (&json!(format!("small/{to}")), &row["id"]));
+    assert_eq!(
+        [&row["bucket_id"], &row["name"], &row["owner_id"]],
+        [&json!("small"), &json!(to), &json!(bench.ann.id)]
+    );
+    assert_eq!((&row["metadata"]["size"], &row["user_metadata"]), (&json!(5), &json!({})));
+    let taken: Value = copy().send().await.unwrap().json().await.unwrap();
+    assert_eq!((&taken["statusCode"], &taken["code"]), (&json!("409"), &json!("KeyAlreadyExists")));
     assert_eq!(bench.left().await, (2, 2));
     accepted(copy().header("x-upsert", "true").send().await.unwrap()).await;
     assert_eq!(bench.left().await, (2, 2));
@@ -78,7 +90,8 @@ async fn a_bucket_lives_and_dies_by_the_secret_key() {
     let made = call(Method::POST, "/bucket").json(&wish).send().await.unwrap();
     assert_eq!(accepted(made).await, json!({ "name": "mine" }));
     let again = call(Method::POST, "/bucket").json(&wish).send().await.unwrap();
-    assert_eq!(refused(again).await[0], "409");
+    let again: Value = again.json().await.unwrap();
+    assert_eq!((&again["statusCode"], &again["code"]), (&json!("409"), &json!("BucketAlreadyExists")));
 
     let changed = call(Method::PUT, "/bucket/mine").json(&json!({ "public": false, "file_size_limit": null }));
     assert_eq!(accepted(changed.send().await.unwrap()).await["message"], "Successfully updated");

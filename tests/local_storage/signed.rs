@@ -25,6 +25,9 @@ async fn a_signed_url_opens_one_object_without_any_key() {
     assert_eq!(answer.status(), StatusCode::OK);
     let disposition = answer.headers()["content-disposition"].to_str().unwrap().to_owned();
     assert_eq!(disposition, "attachment; filename=my%20pic.png; filename*=UTF-8''my%20pic.png;");
+    // It may be kept until the address ends, whatever the object itself says.
+    assert_eq!(answer.headers().get("cache-control"), None);
+    assert!(answer.headers()["expires"].to_str().unwrap().ends_with(" GMT"));
     assert_eq!(answer.text().await.unwrap(), "bytes");
 
     let elsewhere = get(&url.replace("a b.png", "other.png")).await.unwrap();
@@ -64,6 +67,21 @@ async fn of_many_paths_those_one_may_see_are_signed() {
     assert_eq!((&answer[1]["error"], &answer[1]["path"]), (&Value::Null, &json!(mine)));
     let opened = bench.anonymous(Method::GET, answer[1]["signedURL"].as_str().unwrap()).send().await.unwrap();
     assert_eq!(opened.text().await.unwrap(), "x");
+}
+
+#[tokio::test]
+async fn one_to_a_thousand_paths_are_signed_at_once_for_a_second_or_more() {
+    let bench = Bench::new().await;
+    let sign = |seconds: i64, paths: usize| {
+        let paths: Vec<_> = (0..paths).map(|number| bench.ann.source(&format!("{number}.png"))).collect();
+        let request = bench.request(Method::POST, &format!("/object/sign/{BUCKET}"), &bench.ann.token);
+        request.json(&json!({ "expiresIn": seconds, "paths": paths })).send()
+    };
+    for (seconds, paths) in [(60, 0), (60, 1001), (0, 1), (-1, 1)] {
+        assert_eq!(refused(sign(seconds, paths).await.unwrap()).await[0], "400", "{seconds} s, {paths} paths");
+    }
+    let signed = accepted(sign(1, 1000).await.unwrap()).await;
+    assert_eq!(signed.as_array().unwrap().len(), 1000);
 }
 
 #[tokio::test]

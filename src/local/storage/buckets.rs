@@ -57,7 +57,8 @@ pub(super) async fn create(
         values ($1, $2, $3, $4, $5, $6)";
     let owner = rows::owner(&caller);
     let (public, size, mime_types) = (public.unwrap_or(false), size.flatten(), mime_types.flatten());
-    transaction.execute(sql, &[&id, &name, &owner, &public, &size, &mime_types]).await?;
+    let added = transaction.execute(sql, &[&id, &name, &owner, &public, &size, &mime_types]).await;
+    added.map_err(|error| Refusal::from(error).or_duplicate("BucketAlreadyExists"))?;
     transaction.commit().await?;
     Ok(Json(json!({ "name": id })))
 }

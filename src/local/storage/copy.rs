@@ -36,12 +36,12 @@ pub(super) async fn move_object(
     let mut connection = storage.connection().await?;
     let transaction = begin(&mut connection, Some(&caller)).await?;
     rows::find(&transaction, from.0, from.1).await?;
-    let id = rows::rename(&transaction, from, to, rows::owner(&caller)).await?;
+    rows::rename(&transaction, from, to, rows::owner(&caller)).await?;
     transaction.commit().await?;
-    Ok(Json(json!({ "message": "Successfully moved", "Id": id, "Key": to.1 })))
+    Ok(Json(json!({ "message": "Successfully moved" })))
 }
 
-/// `POST /object/copy`: the copy gets bytes of its own, so that neither depends on the other.
+/// `POST /object/copy`: answers the whole row. The copy gets bytes of its own, so that neither depends on the other.
 pub(super) async fn copy_object(
     State(storage): State<Storage>,
     headers: HeaderMap,
@@ -71,12 +71,14 @@ pub(super) async fn copy_object(
             metadata: Some(source.metadata),
             user_metadata: source.user_metadata,
         };
-        let written = storage.commit(&row, target.upsert, target.caller.as_ref()).await;
+        let written = storage.commit(&row).await;
         if written.is_err() {
             storage.files.remove(&version).await;
         }
-        let key = format!("{}/{}", target.bucket, target.name);
-        Ok(Json(json!({ "Id": written?, "Key": key })))
+        let (id, mut answer) = written?;
+        answer["Id"] = json!(id);
+        answer["Key"] = json!(format!("{}/{}", target.bucket, target.name));
+        Ok(Json(answer))
     };
     // A client that hangs up must not part the copied file from its row.
     tokio::spawn(copying).await.map_err(|error| Refusal::Broken(error.to_string()))?

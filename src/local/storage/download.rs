@@ -1,6 +1,7 @@
 //! Downloads: whole or in part, streamed from disk, by caller, by public bucket or by signed URL.
 
 use std::ops::RangeInclusive;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
 use axum::body::Body;
@@ -8,7 +9,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::Value;
+use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
@@ -34,7 +35,7 @@ pub(super) async fn plain(
 ) -> Result<Response, Refusal> {
     let caller = storage.caller(&headers).ok();
     let stored = storage.find(caller.as_ref(), &bucket, &name).await?;
-    storage.answer(&headers, &stored, wish.download.as_deref()).await
+    storage.answer(&headers, &stored, wish.download.as_deref(), None).await
 }
 
 /// `GET /object/authenticated/{bucket}/{name}`
@@ -46,7 +47,7 @@ pub(super) async fn authenticated(
 ) -> Result<Response, Refusal> {
     let caller = storage.caller(&headers)?;
     let stored = storage.find(Some(&caller), &bucket, &name).await?;
-    storage.answer(&headers, &stored, wish.download.as_deref()).await
+    storage.answer(&headers, &stored, wish.download.as_deref(), None).await
 }
 
 /// `GET /object/public/{bucket}/{name}`
@@ -57,7 +58,7 @@ pub(super) async fn public(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let stored = storage.find(None, &bucket, &name).await?;
-    storage.answer(&headers, &stored, wish.download.as_deref()).await
+    storage.answer(&headers, &stored, wish.download.as_deref(), None).await
 }
 
 /// `GET /object/sign/{bucket}/{name}?token=`: the token alone decides.
@@ -67,13 +68,13 @@ pub(super) async fn signed(
     Query(wish): Query<Wish>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    storage.check_download_token(wish.token.as_deref(), &format!("{bucket}/{name}"))?;
+    let until = storage.check_download_token(wish.token.as_deref(), &format!("{bucket}/{name}"))?;
     let mut connection = storage.connection().await?;
     let transaction = begin(&mut connection, None).await?;
     let stored = rows::find(&transaction, &bucket, &name).await?;
     drop(transaction);
     drop(connection);
-    storage.answer(&headers, &stored, wish.download.as_deref()).await
+    storage.answer(&headers, &stored, wish.download.as_deref(), Some(until)).await
 }
 
 /// `GET /object/info/authenticated/{bucket}/{name}`
@@ -81,9 +82,9 @@ pub(super) async fn info_authenticated(
     State(storage): State<Storage>,
     Path((bucket, name)): Path<(String, String)>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Response, Refusal> {
     let caller = storage.caller(&headers)?;
-    Ok(Json(storage.find(Some(&caller), &bucket, &name).await?.info))
+    storage.inform(storage.find(Some(&caller), &bucket, &name).await?).await
 }
 
 /// `GET /object/info/{bucket}/{name}`
@@ -91,17 +92,17 @@ pub(super) async fn info(
     State(storage): State<Storage>,
     Path((bucket, name)): Path<(String, String)>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Response, Refusal> {
     let caller = storage.caller(&headers).ok();
-    Ok(Json(storage.find(caller.as_ref(), &bucket, &name).await?.info))
+    storage.inform(storage.find(caller.as_ref(), &bucket, &name).await?).await
 }
 
 /// `GET /object/info/public/{bucket}/{name}`
 pub(super) async fn info_public(
     State(storage): State<Storage>,
     Path((bucket, name)): Path<(String, String)>,
-) -> Result<Json<Value>, Refusal> {
-    Ok(Json(storage.find(None, &bucket, &name).await?.info))
+) -> Result<Response, Refusal> {
+    storage.inform(storage.find(None, &bucket, &name).await?).await
 }
 
 impl Storage {
@@ -115,55 +116,92 @@ impl Storage {
         rows::find(&transaction, bucket, name).await
     }
 
-    async fn answer(&self, asked: &HeaderMap, stored: &Stored, save_as: Option<&str>) -> Result<Response, Refusal> {
-        let mut file = self.files.open(&stored.version).await.map_err(|error| match error.kind() {
+    /// The object's row in a body, and its head in the headers.
+    async fn inform(&self, stored: Stored) -> Result<Response, Refusal> {
+        let Opened { headers, .. } = self.open(&stored).await?;
+        Ok((headers, Json(stored.info)).into_response())
+    }
+
+    async fn open(&self, stored: &Stored) -> Result<Opened, Refusal> {
+        let file = self.files.open(&stored.version).await.map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Refusal::NoSuchObject,
             _ => error.into(),
         })?;
         let on_disk = file.metadata().await?;
-        let size = on_disk.len();
+        let modified = on_disk.modified()?;
+        let mut opened = Opened { file, size: on_disk.len(), modified, headers: HeaderMap::new() };
         let said = |key: &str| stored.metadata[key].as_str();
-        let etag = said("eTag").unwrap_or_default();
+        opened.set(header::ETAG, said("eTag").unwrap_or_default().to_owned());
+        opened.set(header::CACHE_CONTROL, said("cacheControl").unwrap_or("no-cache").to_owned());
+        opened.set(header::LAST_MODIFIED, httpdate::fmt_http_date(modified));
+        Ok(opened)
+    }
 
-        let mut headers = HeaderMap::new();
-        let mut set = |name: header::HeaderName, value: String| {
-            // What a person wrote as content type or cache control came in a header, so it fits into one.
-            HeaderValue::try_from(value).map(|value| headers.insert(name, value)).ok();
-        };
-        set(header::ETAG, etag.to_owned());
-        set(header::CACHE_CONTROL, said("cacheControl").unwrap_or("no-cache").to_owned());
-        if let Ok(modified) = on_disk.modified() {
-            set(header::LAST_MODIFIED, httpdate::fmt_http_date(modified));
+    /// The bytes. `until` (seconds since 1970) is when the address ends that they were asked for at, if it does.
+    async fn answer(
+        &self,
+        asked: &HeaderMap,
+        stored: &Stored,
+        save_as: Option<&str>,
+        until: Option<u64>,
+    ) -> Result<Response, Refusal> {
+        let mut opened = self.open(stored).await?;
+        if let Some(until) = until {
+            opened.headers.remove(header::CACHE_CONTROL);
+            // The last second that has such a date.
+            let until = UNIX_EPOCH + Duration::from_secs(until.min(253_402_300_799));
+            opened.set(header::EXPIRES, httpdate::fmt_http_date(until));
         }
-        if asked.get(header::IF_NONE_MATCH).is_some_and(|tags| matches(tags, etag)) {
-            return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+        if opened.is_known(asked) {
+            return Ok((StatusCode::NOT_MODIFIED, opened.headers).into_response());
         }
         // A page that somebody uploaded must not run under this origin.
-        let mime_type = said("mimetype").unwrap_or("application/octet-stream");
+        let mime_type = stored.metadata["mimetype"].as_str().unwrap_or("application/octet-stream");
         let mime_type = if mime_type.contains("text/html") { "text/plain" } else { mime_type };
-        set(header::CONTENT_TYPE, mime_type.to_owned());
-        set(header::ACCEPT_RANGES, "bytes".to_owned());
+        opened.set(header::CONTENT_TYPE, mime_type.to_owned());
+        opened.set(header::ACCEPT_RANGES, "bytes".to_owned());
         if let Some(name) = save_as {
-            set(header::CONTENT_DISPOSITION, disposition(name));
+            opened.set(header::CONTENT_DISPOSITION, disposition(name));
         }
-
-        let (status, part) = match asked.get(header::RANGE).map(|range| part(range, size)).transpose()?.flatten() {
+        let size = opened.size;
+        let (status, part) = match asked.get(header::RANGE) {
             None => (StatusCode::OK, size),
             Some(range) => {
-                set(header::CONTENT_RANGE, format!("bytes {}-{}/{size}", range.start(), range.end()));
-                file.seek(std::io::SeekFrom::Start(*range.start())).await?;
+                let range = part(range, size)?;
+                opened.set(header::CONTENT_RANGE, format!("bytes {}-{}/{size}", range.start(), range.end()));
+                opened.file.seek(std::io::SeekFrom::Start(*range.start())).await?;
                 (StatusCode::PARTIAL_CONTENT, range.end() - range.start() + 1)
             }
         };
-        set(header::CONTENT_LENGTH, part.to_string());
-        let body = Body::from_stream(ReaderStream::with_capacity(file.take(part), 64 << 10));
-        Ok((status, headers, body).into_response())
+        opened.set(header::CONTENT_LENGTH, part.to_string());
+        let body = Body::from_stream(ReaderStream::with_capacity(opened.file.take(part), 64 << 10));
+        Ok((status, opened.headers, body).into_response())
     }
 }
 
-fn matches(tags: &HeaderValue, etag: &str) -> bool {
-    let tags = tags.to_str().unwrap_or_default();
-    tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+/// An object's file, with the headers that every answer about it has.
+struct Opened {
+    file: File,
+    size: u64,
+    modified: SystemTime,
+    headers: HeaderMap,
+}
+
+impl Opened {
+    fn set(&mut self, name: header::HeaderName, value: String) {
+        // What a person wrote as content type or cache control came in a header, so it fits into one.
+        HeaderValue::try_from(value).map(|value| self.headers.insert(name, value)).ok();
+    }
+
+    /// Whether the one who asks has it already. As in the real server, a list of tags or `*` says nothing, and either way of asking is
+    /// enough.
+    fn is_known(&self, asked: &HeaderMap) -> bool {
+        let same = asked.get(header::IF_NONE_MATCH).is_some_and(|tag| self.headers.get(header::ETAG) == Some(tag));
+        let since = asked.get(header::IF_MODIFIED_SINCE).and_then(|since| since.to_str().ok());
+        let since = since.and_then(|since| httpdate::parse_http_date(since).ok());
+        // Dates of HTTP have whole seconds.
+        same || since.is_some_and(|since| self.modified < since + Duration::from_secs(1))
+    }
 }
 
 fn disposition(name: &str) -> String {
@@ -174,62 +212,47 @@ fn disposition(name: &str) -> String {
     format!("attachment; filename={name}; filename*=UTF-8''{name};")
 }
 
-/// The bytes that `range` asks for of `size`; none when it asks in a way that is answered with the whole.
-fn part(range: &HeaderValue, size: u64) -> Result<Option<RangeInclusive<u64>>, Refusal> {
-    let asked = range.to_str().ok().and_then(|range| range.strip_prefix("bytes="));
-    let Some((first, last)) = asked.and_then(|range| range.split_once('-')) else {
-        return Ok(None);
-    };
+/// The bytes that `range` asks for of `size`. Whatever is no single part that the file has is refused.
+fn part(range: &HeaderValue, size: u64) -> Result<RangeInclusive<u64>, Refusal> {
+    let last_byte = size.checked_sub(1).ok_or(Refusal::Range)?;
+    let range = range.to_str().map_err(|_| Refusal::Range)?;
+    let (unit, range) = range.split_once('=').ok_or(Refusal::Range)?;
+    let (first, last) = range.split_once('-').ok_or(Refusal::Range)?;
     let number = |text: &str| text.trim().parse::<u64>().ok();
-    let (first, last) = match (number(first), number(last)) {
-        (Some(first), Some(last)) if first > last => return Ok(None),
-        (Some(first), Some(last)) => (first, last.min(size.saturating_sub(1))),
-        (Some(first), None) if last.trim().is_empty() => (first, size.saturating_sub(1)),
-        (None, Some(0)) => return Err(Refusal::Range),
-        (None, Some(last)) if first.trim().is_empty() => (size.saturating_sub(last), size.saturating_sub(1)),
-        _ => return Ok(None),
+    let part = match (number(first), number(last)) {
+        (Some(first), Some(last)) => first..=last.min(last_byte),
+        (Some(first), None) if last.trim().is_empty() => first..=last_byte,
+        (None, Some(last)) if first.trim().is_empty() && last > 0 => size.saturating_sub(last)..=last_byte,
+        _ => return Err(Refusal::Range),
     };
-    if first >= size { Err(Refusal::Range) } else { Ok(Some(first..=last)) }
+    if part.is_empty() || !unit.eq_ignore_ascii_case("bytes") { Err(Refusal::Range) } else { Ok(part) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of_ten(range: &'static str) -> Result<Option<RangeInclusive<u64>>, Refusal> {
+    fn of_ten(range: &'static str) -> Result<RangeInclusive<u64>, Refusal> {
         part(&HeaderValue::from_static(range), 10)
     }
 
     #[test]
     fn a_range_is_cut_to_what_the_file_has() {
-        assert_eq!(of_ten("bytes=0-3").unwrap(), Some(0..=3));
-        assert_eq!(of_ten("bytes=4-").unwrap(), Some(4..=9));
-        assert_eq!(of_ten("bytes=-3").unwrap(), Some(7..=9));
-        assert_eq!(of_ten("bytes=-30").unwrap(), Some(0..=9));
-        assert_eq!(of_ten("bytes=8-300").unwrap(), Some(8..=9));
+        assert_eq!(of_ten("bytes=0-3").unwrap(), 0..=3);
+        assert_eq!(of_ten("Bytes=4-").unwrap(), 4..=9);
+        assert_eq!(of_ten("bytes=-3").unwrap(), 7..=9);
+        assert_eq!(of_ten("bytes=-30").unwrap(), 0..=9);
+        assert_eq!(of_ten("bytes=8-300").unwrap(), 8..=9);
     }
 
     #[test]
-    fn a_range_behind_the_end_is_refused() {
-        for range in ["bytes=10-", "bytes=10-12", "bytes=-0"] {
+    fn a_range_that_the_file_has_not_or_that_is_none_is_refused() {
+        let behind = ["bytes=10-", "bytes=10-12", "bytes=-0"];
+        let none = ["bytes=3-1", "lines=0-1", "bytes=a-b", "bytes=0-1,3-4", "bytes=", "bytes=-", "0-1", ""];
+        for range in behind.into_iter().chain(none) {
             assert!(matches!(of_ten(range), Err(Refusal::Range)), "{range}");
         }
         assert!(matches!(part(&HeaderValue::from_static("bytes=0-0"), 0), Err(Refusal::Range)));
-    }
-
-    #[test]
-    fn a_range_that_is_none_is_answered_with_the_whole() {
-        for range in ["bytes=3-1", "lines=0-1", "bytes=a-b", "bytes=0-1,3-4", "bytes=", "bytes=-"] {
-            assert_eq!(of_ten(range).unwrap(), None, "{range}");
-        }
-    }
-
-    #[test]
-    fn one_etag_of_many_is_enough() {
-        let tags = HeaderValue::from_static("\"a\", W/\"b\"");
-        assert!(matches(&tags, "\"b\""));
-        assert!(!matches(&tags, "\"c\""));
-        assert!(matches(&HeaderValue::from_static("*"), "\"c\""));
     }
 
     #[test]

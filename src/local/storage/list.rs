@@ -63,6 +63,13 @@ pub(super) async fn list(
     let Json(wish) = body?;
     let caller = storage.caller(&headers)?;
     let sorted = wish.sort_by.clause()?;
+    for (field, value, least) in [("limit", wish.limit, 1), ("offset", wish.offset, 0)] {
+        if value < least {
+            return Err(Refusal::Invalid(format!("body/{field} must be >= {least}")));
+        }
+    }
+    // What is searched for may begin with folders: their names stay in the answer.
+    let below = i32::try_from(wish.search.rfind('/').map_or(0, |slash| slash + 1)).unwrap_or(i32::MAX);
     let slash = if wish.prefix.is_empty() || wish.prefix.ends_with('/') { "" } else { "/" };
     let prefix = wish.prefix + slash;
     let sql = format!(
@@ -71,11 +78,11 @@ pub(super) async fn list(
             from storage.objects
             where bucket_id = $1 and starts_with(lower(name), lower($2 || $3)) and length(name) > length($2)
         ), entries as (
-            select split_part(rest, '/', 1) as entry, null::uuid as id, null::timestamptz as created_at,
+            select left(rest, $6) || split_part(substr(rest, $6 + 1), '/', 1) as entry, null::uuid as id, null::timestamptz as created_at,
                 null::timestamptz as updated_at, null::timestamptz as last_accessed_at, null::jsonb as metadata
-            from inside where strpos(rest, '/') > 0 group by 1
+            from inside where strpos(substr(rest, $6 + 1), '/') > 0 group by 1
             union all
-            select * from inside where strpos(rest, '/') = 0
+            select * from inside where strpos(substr(rest, $6 + 1), '/') = 0
         )
         select jsonb_build_object('name', entry, 'id', id, 'metadata', metadata,
             'created_at', to_char(created_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
@@ -85,8 +92,8 @@ pub(super) async fn list(
     );
     let mut connection = storage.connection().await?;
     let transaction = begin(&mut connection, Some(&caller)).await?;
-    let (limit, offset) = (wish.limit.clamp(0, 1000), wish.offset.max(0));
-    let rows = transaction.query(&sql, &[&bucket, &prefix, &wish.search, &limit, &offset]).await?;
+    let limit = wish.limit.min(1000);
+    let rows = transaction.query(&sql, &[&bucket, &prefix, &wish.search, &limit, &wish.offset, &below]).await?;
     Ok(Json(rows.iter().map(|row| row.get(0)).collect()))
 }
 

@@ -28,7 +28,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post, put};
+use axum::routing::{any, delete, get, post, put};
 use deadpool_postgres::{Object as Connection, Pool, Transaction};
 
 use super::caller::{Caller, Keys};
@@ -106,6 +106,7 @@ pub fn router(storage: Storage) -> Router {
         .route("/bucket/{bucket}", get(buckets::get).put(buckets::update).delete(buckets::delete))
         .route("/bucket/{bucket}/empty", post(buckets::empty))
         .route("/object/list/{bucket}", post(list::list))
+        .route("/object/list-v2/{bucket}", any(unknown_route))
         .route("/object/move", post(copy::move_object))
         .route("/object/copy", post(copy::copy_object))
         .route("/object/sign/{bucket}", post(sign::sign_many))
@@ -129,6 +130,19 @@ pub fn router(storage: Storage) -> Router {
         .with_state(storage)
 }
 
+/// What the real server has besides, and what does here in its place.
+const NOT_HERE: [(&str, &str); 4] = [
+    ("/upload/resumable", "resumable uploads (TUS); send the whole file to POST /object/{bucket}/{path}"),
+    ("/s3", "S3 protocol; use /object and /bucket"),
+    ("/render/image", "image transformations; GET /object/... gives the image as it is"),
+    ("/object/list-v2", "list-v2; use POST /object/list/{bucket}"),
+];
+
 async fn unknown_route(method: Method, uri: Uri) -> Refusal {
+    let is_below =
+        |place: &str| uri.path().strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if let Some((_, what)) = NOT_HERE.iter().find(|(place, _)| is_below(place)) {
+        return Refusal::NotHere(format!("not here: the local Storage has no {what}"));
+    }
     Refusal::NoRoute(format!("Route {method}:{} not found", uri.path()))
 }

@@ -16,10 +16,14 @@ pub(super) enum Refusal {
     NoSuchObject,
     #[error("{0}")]
     NoRoute(String),
+    /// The real server has it, this one has not.
+    #[error("{0}")]
+    NotHere(String),
     #[error("{0}")]
     Denied(String),
+    /// What is there already, as the body's `code` has it.
     #[error("The resource already exists")]
-    Duplicate,
+    Duplicate(&'static str),
     #[error("The bucket you tried to delete is not empty")]
     BucketNotEmpty,
     #[error("The related resource does not exist")]
@@ -36,7 +40,7 @@ pub(super) enum Refusal {
     Token(String),
     #[error("Invalid signature")]
     Signature,
-    #[error("The requested range is not satisfiable")]
+    #[error("invalid range provided")]
     Range,
     #[error("{0}")]
     NoContent(String),
@@ -55,8 +59,9 @@ impl Refusal {
             Self::NoSuchBucket => (404, "Bucket not found", "NoSuchBucket"),
             Self::NoSuchObject => (404, "not_found", "NoSuchKey"),
             Self::NoRoute(_) => (404, "Not Found", "NotFound"),
+            Self::NotHere(_) => (501, "NotImplemented", "NotImplemented"),
             Self::Denied(_) => (403, "Unauthorized", "AccessDenied"),
-            Self::Duplicate => (409, "Duplicate", "KeyAlreadyExists"),
+            Self::Duplicate(what) => (409, "Duplicate", what),
             Self::BucketNotEmpty => (409, "ResourceNotEmpty", "ResourceNotEmpty"),
             Self::NoRelated => (404, "InvalidRequest", "InvalidRequest"),
             Self::MimeType(_) => (415, "invalid_mime_type", "InvalidMimeType"),
@@ -65,11 +70,27 @@ impl Refusal {
             Self::BucketName => (400, "Invalid Input", "InvalidBucketName"),
             Self::Token(_) => (400, "InvalidJWT", "InvalidJWT"),
             Self::Signature => (400, "InvalidSignature", "InvalidSignature"),
-            Self::Range => (416, "InvalidRange", "InvalidRange"),
+            Self::Range => (416, "invalid_range", "InvalidRange"),
             Self::NoContent(_) => (400, "InvalidRequest", "InvalidRequest"),
             Self::Invalid(_) => (400, "Error", "InvalidRequest"),
             Self::Database(_) => (500, "DatabaseError", "DatabaseError"),
             Self::Broken(_) => (500, "InternalError", "InternalError"),
+        }
+    }
+}
+
+impl Refusal {
+    /// The same, with a word of its own for what is there already.
+    pub(super) fn or_duplicate(self, code: &'static str) -> Self {
+        if let Self::Duplicate(_) = self { Self::Duplicate(code) } else { self }
+    }
+
+    /// A list in the body with so many items, where one to a thousand are taken.
+    pub(super) fn check_items(field: &str, items: usize) -> Result<(), Self> {
+        match items {
+            0 => Err(Self::Invalid(format!("body/{field} must NOT have fewer than 1 items"))),
+            1..=1000 => Ok(()),
+            _ => Err(Self::Invalid(format!("body/{field} must NOT have more than 1000 items"))),
         }
     }
 }
@@ -83,6 +104,8 @@ impl IntoResponse for Refusal {
         let status = match self {
             Self::Database(_) | Self::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoRoute(_) => StatusCode::NOT_FOUND,
+            Self::NotHere(_) => StatusCode::NOT_IMPLEMENTED,
+            Self::Range => StatusCode::RANGE_NOT_SATISFIABLE,
             _ => StatusCode::BAD_REQUEST,
         };
         let body =
@@ -101,7 +124,7 @@ impl From<tokio_postgres::Error> for Refusal {
                 Self::Denied("new row violates row-level security policy".to_owned())
             }
             &SqlState::INSUFFICIENT_PRIVILEGE => Self::Denied(answer.message().to_owned()),
-            &SqlState::UNIQUE_VIOLATION => Self::Duplicate,
+            &SqlState::UNIQUE_VIOLATION => Self::Duplicate("ResourceAlreadyExists"),
             &SqlState::FOREIGN_KEY_VIOLATION => Self::NoRelated,
             code => Self::Database(format!("database error, code: {}", code.code())),
         }

@@ -25,19 +25,24 @@ pub(super) async fn many(
     body: Result<Json<Prefixes>, JsonRejection>,
 ) -> Result<Json<Vec<Value>>, Refusal> {
     let Json(Prefixes { prefixes }) = body?;
+    Refusal::check_items("prefixes", prefixes.len())?;
     let caller = storage.caller(&headers)?;
     Ok(Json(storage.remove(&caller, bucket, prefixes).await?))
 }
 
-/// `DELETE /object/{bucket}/{name}`
+/// `DELETE /object/{bucket}/{name}`: looks for the object with the server's eyes, so that what is there and may not be removed is told.
 pub(super) async fn one(
     State(storage): State<Storage>,
     Path((bucket, name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Refusal> {
     let caller = storage.caller(&headers)?;
+    {
+        let mut connection = storage.connection().await?;
+        rows::find(&begin(&mut connection, None).await?, &bucket, &name).await?;
+    }
     match storage.remove(&caller, bucket, vec![name]).await?.is_empty() {
-        true => Err(Refusal::NoSuchObject),
+        true => Err(Refusal::Denied("Access denied".to_owned())),
         false => Ok(Json(json!({ "message": "Successfully deleted" }))),
     }
 }

@@ -10,6 +10,14 @@ use uuid::Uuid;
 use super::refusal::Refusal;
 use crate::local::caller::Caller;
 
+/// A row of `storage.objects` as answers show it.
+const ROW: &str = "jsonb_build_object(
+    'id', id, 'name', name, 'bucket_id', bucket_id, 'owner', owner, 'owner_id', owner_id, 'version', version,
+    'metadata', metadata, 'user_metadata', user_metadata,
+    'created_at', to_char(created_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
+    'updated_at', to_char(updated_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
+    'last_accessed_at', to_char(last_accessed_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'))";
+
 /// What a bucket allows.
 pub(super) struct Bucket {
     pub(super) public: bool,
@@ -73,42 +81,53 @@ pub(super) async fn lock(transaction: &Transaction<'_>, bucket: &str, name: &str
     Ok(())
 }
 
-/// Adds the object, or with `upsert` replaces the one that is there. Answers its id.
+/// Whether the role may add the object, or with `upsert` replace the one that is there.
 ///
 /// Adding reads nothing back, so a policy for INSERT is enough; replacing needs SELECT, INSERT and UPDATE.
-pub(super) async fn write(
+pub(super) async fn try_write(
     transaction: &Transaction<'_>,
     object: &NewObject<'_>,
     upsert: bool,
-) -> Result<Uuid, Refusal> {
-    let insert = "
-        insert into storage.objects (id, bucket_id, name, owner, owner_id, version, metadata, user_metadata)
-        values ($1, $2, $3, $4, $5, $6, $7, $8)";
-    let replace = "
-        on conflict (bucket_id, name) do update set
-            owner = excluded.owner, owner_id = excluded.owner_id, version = excluded.version,
-            metadata = excluded.metadata, user_metadata = excluded.user_metadata
-        returning id";
-    let sql = if upsert { format!("{insert}{replace}") } else { insert.to_owned() };
-    let uuid = object.owner.and_then(|owner| Uuid::parse_str(owner).ok());
-    let NewObject { id, bucket, name, owner, version, metadata, user_metadata } = object;
-    let rows = transaction.query(&sql, &[id, bucket, name, &uuid, owner, version, metadata, user_metadata]).await?;
-    Ok(rows.first().map_or(*id, |row| row.get(0)))
+) -> Result<(), Refusal> {
+    let sql = if upsert { format!("{INSERT} {REPLACE} returning id") } else { INSERT.to_owned() };
+    let written = execute(transaction, &sql, object).await;
+    written.map(drop).map_err(|refusal| refusal.or_duplicate("KeyAlreadyExists"))
 }
 
-/// Gives the object another place. Answers its id.
+/// Adds the object, or replaces the one that is there. Answers its id and its row.
+pub(super) async fn put(transaction: &Transaction<'_>, object: &NewObject<'_>) -> Result<(Uuid, Value), Refusal> {
+    let rows = execute(transaction, &format!("{INSERT} {REPLACE} returning id, {ROW}"), object).await?;
+    rows.first().map(|row| (row.get(0), row.get(1))).ok_or(Refusal::NoSuchObject)
+}
+
+const INSERT: &str = "
+    insert into storage.objects (id, bucket_id, name, owner, owner_id, version, metadata, user_metadata)
+    values ($1, $2, $3, $4, $5, $6, $7, $8)";
+
+const REPLACE: &str = "
+    on conflict (bucket_id, name) do update set
+        owner = excluded.owner, owner_id = excluded.owner_id, version = excluded.version,
+        metadata = excluded.metadata, user_metadata = excluded.user_metadata";
+
+async fn execute(transaction: &Transaction<'_>, sql: &str, object: &NewObject<'_>) -> Result<Vec<Row>, Refusal> {
+    let uuid = object.owner.and_then(|owner| Uuid::parse_str(owner).ok());
+    let NewObject { id, bucket, name, owner, version, metadata, user_metadata } = object;
+    Ok(transaction.query(sql, &[id, bucket, name, &uuid, owner, version, metadata, user_metadata]).await?)
+}
+
+/// Gives the object another place.
 pub(super) async fn rename(
     transaction: &Transaction<'_>,
     (from_bucket, from): (&str, &str),
     (to_bucket, to): (&str, &str),
     owner: Option<&str>,
-) -> Result<Uuid, Refusal> {
+) -> Result<(), Refusal> {
     let sql = "
         update storage.objects set bucket_id = $3, name = $4, owner = $5, owner_id = $6
         where bucket_id = $1 and name = $2 returning id";
     let uuid = owner.and_then(|owner| Uuid::parse_str(owner).ok());
     let row = transaction.query_opt(sql, &[&from_bucket, &from, &to_bucket, &to, &uuid, &owner]).await?;
-    Ok(row.ok_or(Refusal::NoSuchObject)?.get(0))
+    row.map(drop).ok_or(Refusal::NoSuchObject)
 }
 
 /// Deletes what the role may see and delete of `names`. Answers the version of each, and its row as JSON.
@@ -117,16 +136,11 @@ pub(super) async fn delete(
     bucket: &str,
     names: &[String],
 ) -> Result<Vec<(String, Value)>, Refusal> {
-    let sql = "
-        delete from storage.objects where bucket_id = $1 and name = any($2)
-        returning coalesce(version, ''), jsonb_build_object(
-            'id', id, 'name', name, 'bucket_id', bucket_id, 'owner', owner, 'owner_id', owner_id, 'version', version,
-            'metadata', metadata, 'user_metadata', user_metadata,
-            'created_at', to_char(created_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
-            'updated_at', to_char(updated_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
-            'last_accessed_at', to_char(last_accessed_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'))";
-    let rows = transaction.query(sql, &[&bucket, &names]).await?;
-    Ok(rows.iter().map(|row: &Row| (row.get(0), row.get(1))).collect())
+    let sql = format!(
+        "delete from storage.objects where bucket_id = $1 and name = any($2) returning coalesce(version, ''), {ROW}"
+    );
+    let rows = transaction.query(&sql, &[&bucket, &names]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 /// Which of `names` the role may see.

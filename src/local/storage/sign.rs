@@ -37,6 +37,7 @@ pub(super) async fn sign_one(
     body: Result<Json<SignOne>, JsonRejection>,
 ) -> Result<Json<Value>, Refusal> {
     let Json(SignOne { expires_in }) = body?;
+    check_seconds(expires_in)?;
     let caller = storage.caller(&headers)?;
     let mut connection = storage.connection().await?;
     let transaction = begin(&mut connection, Some(&caller)).await?;
@@ -52,6 +53,8 @@ pub(super) async fn sign_many(
     body: Result<Json<SignMany>, JsonRejection>,
 ) -> Result<Json<Vec<Value>>, Refusal> {
     let Json(SignMany { expires_in, paths }) = body?;
+    Refusal::check_items("paths", paths.len())?;
+    check_seconds(expires_in)?;
     let caller = storage.caller(&headers)?;
     let mut connection = storage.connection().await?;
     let transaction = begin(&mut connection, Some(&caller)).await?;
@@ -84,9 +87,6 @@ pub(super) async fn sign_upload(
 
 impl Storage {
     fn download_url(&self, bucket: &str, name: &str, seconds: i64) -> Result<String, Refusal> {
-        if seconds < 1 {
-            return Err(Refusal::Invalid("body/expiresIn must be >= 1".to_owned()));
-        }
         let token = self.sign(json!({ "url": format!("{bucket}/{name}") }), seconds)?;
         Ok(format!("/object/sign/{bucket}/{name}?token={token}"))
     }
@@ -101,10 +101,13 @@ impl Storage {
         self.keys.sign(&claims).map_err(|error| Refusal::Broken(error.to_string()))
     }
 
-    /// Whether `token` lets its holder read `place` (bucket and name).
-    pub(super) fn check_download_token(&self, token: Option<&str>, place: &str) -> Result<(), Refusal> {
+    /// Until when `token` lets its holder read `place` (bucket and name), in seconds since 1970.
+    pub(super) fn check_download_token(&self, token: Option<&str>, place: &str) -> Result<u64, Refusal> {
         let claims = self.claims(token, place)?;
-        if claims["upsert"].is_null() { Ok(()) } else { Err(Refusal::Signature) }
+        if !claims["upsert"].is_null() {
+            return Err(Refusal::Signature);
+        }
+        claims["exp"].as_u64().ok_or(Refusal::Signature)
     }
 
     /// Whether `token` lets its holder write `place`: in whose name, and whether over what is there.
@@ -124,6 +127,10 @@ impl Storage {
         let caller = caller.map_err(|refused| Refusal::Token(in_the_words_of_the_real_server(refused.message)))?;
         if caller.claims["url"] == place { Ok(caller.claims) } else { Err(Refusal::Signature) }
     }
+}
+
+fn check_seconds(seconds: i64) -> Result<(), Refusal> {
+    if seconds < 1 { Err(Refusal::Invalid("body/expiresIn must be >= 1".to_owned())) } else { Ok(()) }
 }
 
 /// The refusal of a token that somebody called with.

@@ -1,4 +1,7 @@
-//! Uploads: judged before the body is read, streamed to disk, and judged again when the row is written.
+//! Uploads: judged before the body is read, streamed to disk, and then kept by the server itself.
+//!
+//! Like the real server, nobody is asked again when the row is written: of several uploads to one new path that began together, all
+//! are answered with success, and the last one stays.
 
 use std::time::Duration;
 
@@ -28,7 +31,7 @@ pub(super) struct Target {
     pub(super) owner: Option<String>,
     /// Whether an object that is there already is replaced.
     pub(super) upsert: bool,
-    /// Under whose role the row is written; none for the server itself, which a signed URL lets act.
+    /// Whose right to write is asked for; none for the server itself, which a signed URL lets act.
     pub(super) caller: Option<Caller>,
 }
 
@@ -124,7 +127,7 @@ async fn receive(
 
     let mut file = storage.files.receive().await?;
     while let Some(chunk) = content.next().await? {
-        if file.bytes + chunk.len() as u64 > limit {
+        if content.is_counted() && file.bytes + chunk.len() as u64 > limit {
             return Err(Refusal::TooLarge("object"));
         }
         file.write(&chunk).await?;
@@ -157,7 +160,7 @@ impl Storage {
         if let Some(caller) = &target.caller {
             as_caller(&transaction, caller).await?;
         }
-        rows::write(&transaction, &target.row(Uuid::new_v4(), "", None, None), target.upsert).await?;
+        rows::try_write(&transaction, &target.row(Uuid::new_v4(), "", None, None), target.upsert).await?;
         transaction.rollback().await?;
         Ok(bucket)
     }
@@ -168,12 +171,12 @@ impl Storage {
         target: Target,
         arrived: Arrived,
         metadata: Value,
-        user_metadata: Option<Value>,
+        user_metadata: Value,
     ) -> Result<(Uuid, String), Refusal> {
         let version = arrived.version.to_string();
-        let row = target.row(Uuid::new_v4(), &version, Some(metadata), user_metadata);
-        match self.commit(&row, target.upsert, target.caller.as_ref()).await {
-            Ok(id) => Ok((id, format!("{}/{}", target.bucket, target.name))),
+        let row = target.row(Uuid::new_v4(), &version, Some(metadata), Some(user_metadata));
+        match self.commit(&row).await {
+            Ok((id, _)) => Ok((id, format!("{}/{}", target.bucket, target.name))),
             Err(refusal) => {
                 self.files.remove(&version).await;
                 Err(refusal)
@@ -181,13 +184,8 @@ impl Storage {
         }
     }
 
-    /// Writes `row` under the role of `caller`, then forgets the bytes of what it replaced. Answers the object's id.
-    pub(super) async fn commit(
-        &self,
-        row: &NewObject<'_>,
-        upsert: bool,
-        caller: Option<&Caller>,
-    ) -> Result<Uuid, Refusal> {
+    /// Writes `row` over what is there, then forgets the bytes of what it replaced. Answers the object's id and its row.
+    pub(super) async fn commit(&self, row: &NewObject<'_>) -> Result<(Uuid, Value), Refusal> {
         let mut connection = self.connection().await?;
         let transaction = begin(&mut connection, None).await?;
         rows::lock(&transaction, row.bucket, row.name).await?;
@@ -195,15 +193,12 @@ impl Storage {
             Err(Refusal::NoSuchObject) => None,
             found => Some(found?.version),
         };
-        if let Some(caller) = caller {
-            as_caller(&transaction, caller).await?;
-        }
-        let id = rows::write(&transaction, row, upsert).await?;
+        let written = rows::put(&transaction, row).await?;
         transaction.commit().await?;
         if let Some(replaced) = replaced {
             self.files.remove(&replaced).await;
         }
-        Ok(id)
+        Ok(written)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The body of an upload: bytes as they are, or a form with one file in it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use crate::local::storage::refusal::Refusal;
 const READ_AFTER_REFUSAL: usize = 512 << 10;
 /// Room for the fields and boundaries of a form beside its file.
 const FORM_OVERHEAD: u64 = 2 << 20;
+/// How much of a form's file is read before what stands behind it is given up.
+const READ_AHEAD: usize = 32 << 10;
 /// The most that a person may say about a file.
 const USER_METADATA: u64 = 1 << 20;
 
@@ -57,7 +60,7 @@ impl Incoming {
     }
 }
 
-/// The file in a body, with what was said about it before its first byte.
+/// The file in a body, with what is said about it.
 pub(super) struct Content {
     source: Source,
     mime_type: String,
@@ -67,7 +70,8 @@ pub(super) struct Content {
 
 enum Source {
     Raw(BoxStream<'static, Result<Bytes, axum::Error>>),
-    Form(Box<Field<'static>>),
+    /// What was read ahead of a form's file, and the rest of it.
+    Form(VecDeque<Bytes>, Option<Box<Field<'static>>>),
 }
 
 impl Content {
@@ -96,30 +100,51 @@ impl Content {
         })
     }
 
-    /// The first file of a form; as in the real server, only fields that stand before it count.
+    /// The first file of a form. As in the real server, fields that stand before it count, and those behind it where it is so small
+    /// that all came in one go.
     async fn in_form(content_type: &str, body: &Incoming) -> Result<Self, Refusal> {
         let boundary = multer::parse_boundary(content_type).map_err(form_refusal)?;
-        let fields = ["cacheControl", "contentType", "metadata", "userMetadata"];
-        let limits = fields.iter().fold(SizeLimit::new(), |limits, name| limits.for_field(*name, USER_METADATA));
+        let limits = Said::FIELDS.iter().fold(SizeLimit::new(), |limits, name| limits.for_field(*name, USER_METADATA));
         let mut form = Multipart::with_constraints(body.chunks(), boundary, Constraints::new().size_limit(limits));
-        let (mut cache_control, mut mime_type, mut user_metadata) = ("no-cache".to_owned(), None, None);
-        while let Some(field) = form.next_field().await.map_err(form_refusal)? {
-            if field.file_name().is_some() {
-                let own = field.content_type().map_or("application/octet-stream", |kind| kind.as_ref()).to_owned();
-                let mime_type = mime_type.unwrap_or(own);
-                return Ok(Self { source: Source::Form(Box::new(field)), mime_type, cache_control, user_metadata });
+        let mut said = Said::default();
+        while let Some(mut field) = form.next_field().await.map_err(form_refusal)? {
+            if field.file_name().is_none() {
+                said.read(field).await?;
+                continue;
             }
-            match field.name().unwrap_or_default().to_owned().as_str() {
-                "cacheControl" => cache_control = format!("max-age={}", field.text().await.map_err(form_refusal)?),
-                "contentType" => mime_type = Some(field.text().await.map_err(form_refusal)?),
-                "metadata" | "userMetadata" => {
-                    let said = field.text().await.map_err(form_refusal)?;
-                    user_metadata = serde_json::from_str(&said).ok();
+            let own = field.content_type().map_or("application/octet-stream", |kind| kind.as_ref()).to_owned();
+            let (mut ahead, mut length, mut whole) = (VecDeque::new(), 0, false);
+            while length < READ_AHEAD && !whole {
+                match field.chunk().await.map_err(form_refusal)? {
+                    Some(chunk) => {
+                        length += chunk.len();
+                        ahead.push_back(chunk);
+                    }
+                    None => whole = true,
                 }
-                _ => {}
             }
+            let mut rest = Some(Box::new(field));
+            if whole {
+                // As long as it is held, the form gives no other field.
+                rest = None;
+            }
+            while whole && let Some(field) = form.next_field().await.map_err(form_refusal)? {
+                said.read(field).await?;
+            }
+            return Ok(Self {
+                source: Source::Form(ahead, rest),
+                mime_type: said.mime_type.unwrap_or(own),
+                cache_control: said.cache_control.unwrap_or_else(|| "no-cache".to_owned()),
+                user_metadata: said.user_metadata,
+            });
         }
         Err(Refusal::NoContent("No content provided".to_owned()))
+    }
+
+    /// Whether the bytes are counted as they come. Of raw ones the real server looks at the length in the headers alone: where none
+    /// is told, as many as you like are taken.
+    pub(super) fn is_counted(&self) -> bool {
+        matches!(self.source, Source::Form(..))
     }
 
     pub(super) fn mime_type(&self) -> &str {
@@ -132,12 +157,15 @@ impl Content {
                 let chunk = chunks.next().await.transpose();
                 chunk.map_err(|error| Refusal::NoContent(format!("The upload broke off: {error}")))
             }
-            Source::Form(field) => field.chunk().await.map_err(form_refusal),
+            Source::Form(ahead, rest) => match (ahead.pop_front(), rest) {
+                (None, Some(rest)) => rest.chunk().await.map_err(form_refusal),
+                (chunk, _) => Ok(chunk),
+            },
         }
     }
 
     /// What the row says about the file, and what the person said about it.
-    pub(super) fn metadata(self, arrived: &Arrived) -> (Value, Option<Value>) {
+    pub(super) fn metadata(self, arrived: &Arrived) -> (Value, Value) {
         let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
         let now = OffsetDateTime::now_utc().format(format).unwrap_or_default();
         let metadata = json!({
@@ -149,7 +177,31 @@ impl Content {
             "contentLength": arrived.bytes,
             "httpStatusCode": 200,
         });
-        (metadata, self.user_metadata)
+        (metadata, self.user_metadata.filter(Value::is_object).unwrap_or_else(|| json!({})))
+    }
+}
+
+/// What the fields of a form say about its file.
+#[derive(Default)]
+struct Said {
+    cache_control: Option<String>,
+    mime_type: Option<String>,
+    user_metadata: Option<Value>,
+}
+
+impl Said {
+    const FIELDS: [&str; 4] = ["cacheControl", "contentType", "metadata", "userMetadata"];
+
+    async fn read(&mut self, field: Field<'_>) -> Result<(), Refusal> {
+        let name = field.name().filter(|name| Self::FIELDS.contains(name)).map(str::to_owned);
+        let Some(name) = name else { return Ok(()) };
+        let text = field.text().await.map_err(form_refusal)?;
+        match name.as_str() {
+            "cacheControl" => self.cache_control = Some(format!("max-age={text}")),
+            "contentType" => self.mime_type = Some(text),
+            _ => self.user_metadata = serde_json::from_str(&text).ok(),
+        }
+        Ok(())
     }
 }
 
