@@ -17,8 +17,8 @@ use super::{ANSWER, BUCKET, Caller, Error, TRANSFER};
 const MAX_ANSWER: usize = 4 << 20;
 /// Longest path that Storage takes.
 const MAX_PATH: usize = 1_024;
-/// Storage removes so many objects in one request.
-const MAX_REMOVED: usize = 1_000;
+/// Storage takes so many paths in one request.
+const MAX_PATHS: usize = 1_000;
 
 /// An object on its way down.
 pub struct Download {
@@ -76,9 +76,14 @@ impl Caller {
     /// # Errors
     /// See [`Error`].
     pub async fn sign(&self, paths: &[String], expires: Duration) -> Result<Vec<Option<Url>>, Error> {
-        if paths.is_empty() {
-            return Ok(Vec::new());
+        let mut addresses = Vec::with_capacity(paths.len());
+        for some in paths.chunks(MAX_PATHS) {
+            addresses.extend(self.sign_some(some, expires).await?);
         }
+        Ok(addresses)
+    }
+
+    async fn sign_some(&self, paths: &[String], expires: Duration) -> Result<Vec<Option<Url>>, Error> {
         let address = format!("{}/storage/v1/object/sign/{BUCKET}", self.shared().url);
         let request = self.signed(self.shared().http.post(address)).timeout(ANSWER);
         let signed = answer(request.json(&json!({ "expiresIn": expires.as_secs().max(1), "paths": paths }))).await?;
@@ -99,7 +104,7 @@ impl Caller {
     pub async fn remove(&self, paths: &[String]) -> Result<Vec<String>, Error> {
         let address = format!("{}/storage/v1/object/{BUCKET}", self.shared().url);
         let mut removed = Vec::new();
-        for some in paths.chunks(MAX_REMOVED) {
+        for some in paths.chunks(MAX_PATHS) {
             let request = self.signed(self.shared().http.delete(&address)).timeout(ANSWER);
             let objects = answer(request.json(&json!({ "prefixes": some }))).await?;
             let objects = objects.as_array().ok_or_else(|| Error::not_understood("it sent no list"))?;

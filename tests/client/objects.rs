@@ -41,6 +41,19 @@ async fn an_object_goes_up_and_comes_down_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn more_paths_than_storage_takes_at_once_are_signed_in_their_order() {
+    let deployment = Deployment::new().await;
+    let anna = deployment.person().await;
+    let caller = project(&deployment).person(&anna.token).unwrap();
+    let mut paths: Vec<_> = (0..2_000).map(|number| format!("{}/sources/{number}.png", anna.id)).collect();
+    paths.push(anna.photo().await);
+    let signed = caller.sign(&paths, Duration::from_secs(60)).await.unwrap();
+    let (last, others) = signed.split_last().unwrap();
+    assert!(last.is_some() && others.len() == 2_000 && others.iter().all(Option::is_none));
+    assert_eq!(caller.sign(&[], Duration::from_secs(60)).await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn nobody_reaches_into_another_folder() {
     let deployment = Deployment::new().await;
     let (anna, bert) = (deployment.person().await, deployment.person().await);

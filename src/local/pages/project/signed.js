@@ -4,11 +4,13 @@ import { bucket, ok } from './client.js';
 
 /** Seconds that an address holds, and those after which another is asked for. */
 const [HOLDS, KEPT] = [3600, 3000];
+/** Storage signs so many addresses in one request. */
+const AT_ONCE = 1000;
 
 const known = new Map();
 let wanted = new Map();
 
-/** The address of an object. All that are asked for in one go are signed with one request. */
+/** The address of an object. All that are asked for in one go are signed together. */
 export function signed(path) {
   const now = Date.now() / 1000;
   const old = known.get(path);
@@ -22,8 +24,12 @@ export function signed(path) {
 }
 
 async function signAll() {
-  const asked = wanted;
+  const asked = [...wanted];
   wanted = new Map();
+  for (let at = 0; at < asked.length; at += AT_ONCE) await signSome(new Map(asked.slice(at, at + AT_ONCE)));
+}
+
+async function signSome(asked) {
   try {
     const answers = await ok(bucket.createSignedUrls([...asked.keys()], HOLDS));
     for (const { path, signedUrl, error } of answers) {
