@@ -49,6 +49,7 @@ impl PostgRest {
             ("PGRST_DB_URI", settings.database_url.clone()),
             ("PGRST_DB_SCHEMAS", "public".to_owned()),
             ("PGRST_DB_EXTRA_SEARCH_PATH", "public,extensions".to_owned()),
+            ("PGRST_DB_PRE_REQUEST", "extensions.safeupdate".to_owned()),
             ("PGRST_DB_ANON_ROLE", "anon".to_owned()),
             ("PGRST_DB_MAX_ROWS", "1000".to_owned()),
             ("PGRST_DB_POOL", "8".to_owned()),

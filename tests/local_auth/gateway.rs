@@ -76,6 +76,43 @@ async fn everybody_sees_their_own_rows_the_secret_key_all_and_a_stranger_none() 
 }
 
 #[tokio::test]
+async fn what_would_change_every_row_is_refused_as_pg_safeupdate_does() {
+    let project = Project::with_notes().await;
+    let ada = project.sign_up("ada@example.com").await;
+    let insert = project.signed_in(&ada, Method::POST, "/rest/v1/notes").json(&json!({ "body": "kept" }));
+    assert_eq!(insert.send().await.unwrap().status(), StatusCode::CREATED);
+    let change = || project.secret(Method::PATCH, "/rest/v1/notes").json(&json!({ "body": "lost" }));
+    for (request, verb) in [
+        (project.signed_in(&ada, Method::DELETE, "/rest/v1/notes"), "DELETE"),
+        (project.secret(Method::DELETE, "/rest/v1/notes?select=id&order=id&limit=1"), "DELETE"),
+        (change(), "UPDATE"),
+        (change().header("x-without-filter", "PATCH"), "UPDATE"),
+    ] {
+        let refusal = answer(request, StatusCode::BAD_REQUEST).await;
+        let message = format!("{verb} requires a WHERE clause");
+        assert_eq!(refusal, json!({ "code": "21000", "details": null, "hint": null, "message": message }));
+    }
+    // Who calls is asked before.
+    let bad = project.public(Method::DELETE, "/rest/v1/notes").header("authorization", "Bearer a.b.c");
+    assert_eq!(bad.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+
+    let kept = answer(project.secret(Method::GET, "/rest/v1/notes?select=body"), StatusCode::OK).await;
+    assert_eq!(kept, json!([{ "body": "kept" }]));
+    let all = project.secret(Method::DELETE, "/rest/v1/notes?body=not.is.null").send().await.unwrap();
+    assert_eq!(all.status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_token_without_its_word_is_nobodys_even_beside_the_secret_key() {
+    let project = Project::with_notes().await;
+    let session = project.sign_up("ada@example.com").await;
+    let bare =
+        project.bare(Method::GET, "/rest/v1/notes").header("authorization", session["access_token"].as_str().unwrap());
+    let keyed = bare.header("apikey", project.stack.secret_key());
+    assert_eq!(answer(keyed, StatusCode::UNAUTHORIZED).await["code"], "42501");
+}
+
+#[tokio::test]
 async fn a_token_that_somebody_else_signed_is_refused_by_postgrest() {
     let (project, other) = (Project::with_notes().await, Project::new().await);
     let foreign = other.sign_up("ada@example.com").await;

@@ -109,3 +109,27 @@ fn scans(node: &Value, each: &mut impl FnMut(&Value)) {
         _ => {}
     }
 }
+
+/// Where a hosted project's clients come in, no statement without WHERE runs, not even inside of a function or a trigger.
+#[tokio::test]
+async fn no_function_changes_every_row_of_a_table() {
+    let project = Project::new().await;
+    let sql = "select oid::regprocedure::text, lower(regexp_replace(prosrc, '--[^\\n]*', '', 'g')) from pg_proc
+               where pronamespace::regnamespace::text in ('public', 'carousel_private')";
+    let functions = project.owner.query(sql, &[]).await.expect("functions can be listed");
+    assert!(functions.len() > 10, "only {} functions were found", functions.len());
+    for function in functions {
+        let (name, body): (String, String) = (function.get(0), function.get(1));
+        for statement in body.split(';') {
+            let words: Vec<_> =
+                statement.split(|letter: char| letter.is_whitespace() || "()".contains(letter)).collect();
+            let changes = |pair: &[&str]| match pair {
+                ["delete", "from"] => true,
+                ["update", table] => !["set", "of", "skip", ""].contains(table) && words.contains(&"set"),
+                _ => false,
+            };
+            let all = words.windows(2).any(changes) && !words.contains(&"where");
+            assert!(!all, "{name} changes every row: {statement}");
+        }
+    }
+}

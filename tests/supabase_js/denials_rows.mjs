@@ -58,6 +58,14 @@ await claim("another person's rows can't be changed, cancelled, retried or delet
     await nothing(bert.client.from(table).delete().eq('user_id', anna.id).select());
 });
 
+await claim('what names no row changes none, not even for the secret key', async () => {
+  for (const client of [bert.client, anna.client, connect(deployment.secretKey)]) {
+    await refused(client.from(JOBS).delete(), 400, '21000', /^DELETE requires a WHERE clause$/);
+    const update = client.from(TEMPLATES).update({ name: 'All' }).select();
+    await refused(update, 400, '21000', /^UPDATE requires a WHERE clause$/);
+  }
+});
+
 await claim("an upsert onto another person's row leaves it as it is", async () => {
   const row = { id: job.id, prompt: 'his', source_paths: [his] };
   await refused(bert.client.from(JOBS).upsert(row), ...FORBIDDEN);

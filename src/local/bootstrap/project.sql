@@ -32,6 +32,21 @@ end
 $$;
 alter publication supabase_realtime owner to postgres;
 
+-- A hosted project's `authenticator` loads pg_safeupdate: a DELETE or an UPDATE without WHERE fails there, whatever policies would add.
+-- PostgREST calls this before each request; the gateway's header says what the request leaves out. What functions do is not looked at.
+create or replace function extensions.safeupdate() returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+    verb constant text := current_setting('request.headers', true)::json ->> 'x-without-filter';
+begin
+    if verb is not null then
+        raise exception using errcode = '21000', message = format('%s requires a WHERE clause', verb);
+    end if;
+end
+$$;
+
 -- PostgREST reads the schema again when it changes, so that a migration needs no restart.
 create or replace function extensions.pgrst_ddl_watch() returns event_trigger
 language plpgsql
