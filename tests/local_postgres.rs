@@ -57,6 +57,46 @@ async fn a_fresh_project_is_owned_by_a_postgres_that_is_no_superuser() {
 }
 
 #[tokio::test]
+async fn the_services_are_not_postgres_to_change_but_for_policies_and_triggers() {
+    let server = project("services").await;
+    let postgres = server.connect("postgres", "services").await.unwrap();
+    postgres
+        .batch_execute(
+            "create policy mine on storage.objects for select using (true);
+             alter policy mine on storage.objects using (false);
+             drop policy mine on storage.objects;
+             create policy mine on realtime.messages for select using (true);
+             create function public.told() returns trigger language plpgsql as 'begin return new; end';
+             create trigger told after insert on storage.objects execute function public.told();
+             create trigger told after insert on auth.users execute function public.told();
+             insert into storage.buckets (id, name) values ('mine', 'mine');
+             grant select on storage.objects to anon;
+             create table public.mine ();
+             drop table public.mine;",
+        )
+        .await
+        .unwrap();
+    for role in ["supabase_storage_admin", "supabase_realtime_admin", "supabase_auth_admin"] {
+        assert_eq!(refusal(&postgres, &format!("set role {role}")).await, "42501", "{role}");
+    }
+    for statement in [
+        "alter table storage.objects disable row level security",
+        "alter table storage.objects add column mine text",
+        "create index mine on storage.objects (owner)",
+        "create table storage.mine ()",
+        "create or replace function storage.filename(name text) returns text language sql return 'mine'",
+        "drop function storage.extension(text)",
+        "drop table storage.objects",
+        "alter table realtime.messages disable row level security",
+        "drop schema storage cascade",
+        "alter table auth.users disable row level security",
+        "create table auth.mine ()",
+    ] {
+        assert_eq!(refusal(&postgres, statement).await, "42501", "{statement}");
+    }
+}
+
+#[tokio::test]
 async fn new_tables_are_closed_to_clients_until_a_migration_opens_them() {
     let server = project("closed").await;
     let postgres = server.connect("postgres", "closed").await.unwrap();

@@ -31,9 +31,18 @@ grant anon, authenticated, service_role to supabase_storage_admin;
 grant anon, authenticated, service_role, authenticator to postgres with admin option;
 grant pg_monitor, pg_read_all_data, pg_signal_backend to postgres;
 
--- A hosted project lets postgres write policies on tables of these two through an extension that isn't there; membership is what
--- comes nearest. It allows more than that (alter table storage.objects works here and is refused there).
-grant supabase_storage_admin, supabase_realtime_admin to postgres;
+-- The services' own roles are not postgres' to become. A hosted project lets it write policies on tables of these two through an
+-- extension that isn't here: their rights are what comes nearest, and a trigger in each database takes back what is too much.
+do $$
+begin
+    if current_setting('server_version_num')::int >= 160000 then
+        -- Older ones can't read this.
+        execute 'grant supabase_storage_admin, supabase_realtime_admin to postgres with inherit true, set false';
+    else
+        grant supabase_storage_admin, supabase_realtime_admin to postgres;
+    end if;
+end
+$$;
 
 alter role anon set statement_timeout = '3s';
 alter role authenticated set statement_timeout = '8s';

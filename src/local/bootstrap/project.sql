@@ -79,3 +79,37 @@ drop event trigger if exists pgrst_ddl_watch;
 create event trigger pgrst_ddl_watch on ddl_command_end execute function extensions.pgrst_ddl_watch();
 drop event trigger if exists pgrst_drop_watch;
 create event trigger pgrst_drop_watch on sql_drop execute function extensions.pgrst_drop_watch();
+
+-- On a hosted project an extension lets `postgres` write policies and triggers on the tables of Storage and Realtime. Here it has the
+-- rights of their owners instead, which are far more: what goes beyond is refused when it has been done.
+create or replace function extensions.leave_services_alone() returns event_trigger
+language plpgsql
+set search_path = ''
+as $$
+declare
+    touched text;
+begin
+    if current_user <> 'postgres' then
+        return;
+    end if;
+    if tg_event = 'sql_drop' then
+        select object_identity into touched
+        from pg_catalog.pg_event_trigger_dropped_objects()
+        where original and object_type not in ('policy', 'trigger')
+            and (schema_name in ('storage', 'realtime') or object_type = 'schema' and object_name in ('storage', 'realtime'));
+    else
+        select object_identity into touched
+        from pg_catalog.pg_event_trigger_ddl_commands()
+        where schema_name in ('storage', 'realtime')
+            and command_tag not in ('CREATE POLICY', 'ALTER POLICY', 'CREATE TRIGGER', 'GRANT', 'REVOKE');
+    end if;
+    if touched is not null then
+        raise exception using errcode = '42501', message = format('must be owner of %s', touched);
+    end if;
+end
+$$;
+
+drop event trigger if exists leave_services_alone;
+create event trigger leave_services_alone on ddl_command_end execute function extensions.leave_services_alone();
+drop event trigger if exists leave_services_alone_drop;
+create event trigger leave_services_alone_drop on sql_drop execute function extensions.leave_services_alone();

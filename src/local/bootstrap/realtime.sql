@@ -17,7 +17,7 @@ create table if not exists realtime.messages (
 comment on table realtime.messages is
     'Broadcasts sent by the database. Its policies decide who may join (select) and send to (insert) a private channel.';
 
--- `postgres` is a member of the owner: that is what lets a migration write policies on it.
+-- `postgres` has the rights of the owner: that is what lets a migration write policies on it.
 alter table realtime.messages owner to supabase_realtime_admin;
 alter table realtime.messages enable row level security;
 

@@ -3,7 +3,7 @@
 
 create schema if not exists storage authorization supabase_storage_admin;
 grant usage on schema storage to anon, authenticated, service_role;
-grant all on schema storage to postgres;
+grant usage on schema storage to postgres;
 
 set role supabase_storage_admin;
 
