@@ -194,7 +194,7 @@ impl Failure {
 const INTERNAL: &str = "Something went wrong in the service. Try again later.";
 /// Tries of what may have been billed: once more, and no oftener, however many tries are allowed.
 const BILLED_TRIES: u32 = 2;
-/// How long the provider is left alone when the account has no money or its key is refused. Somebody must mend that first.
+/// How long nothing is begun when the account has no money, or a key is refused. Somebody must mend that first.
 const ACCOUNT_PAUSE: Duration = Duration::from_secs(300);
 
 /// What becomes of a failure.
@@ -202,7 +202,7 @@ const ACCOUNT_PAUSE: Duration = Duration::from_secs(300);
 pub enum Verdict {
     /// Try again after this time.
     Again(Duration),
-    /// It is nobody's job that is wrong but the account at the provider: leave it alone for this time, and give the jobs back.
+    /// It is no job that is wrong but the account at the provider, or the key for Storage: leave them alone for this time, and give the jobs back.
     Pause(Duration),
     /// The same again would fail again.
     Final,
@@ -215,6 +215,11 @@ pub enum Verdict {
 pub fn judge(failure: &Failure, tries: u32, most: u32) -> Verdict {
     use provider::Error as P;
     if let Failure::Provider(P::QuotaSpent { .. } | P::BillingLimit { .. } | P::Unauthorized { .. }) = failure {
+        return Verdict::Pause(ACCOUNT_PAUSE);
+    }
+    // No job's sources can be had, and no owner is to blame.
+    if let Failure::Fetch { error: storage::Error::Unauthorized { .. } | storage::Error::NoBucket { .. }, .. } = failure
+    {
         return Verdict::Pause(ACCOUNT_PAUSE);
     }
     let most = if failure.may_be_billed() { most.min(BILLED_TRIES) } else { most };
@@ -246,6 +251,7 @@ fn storage_code(error: &storage::Error) -> &'static str {
     match error {
         storage::Error::Denied { .. } | storage::Error::Unauthorized { .. } => "storage_denied",
         storage::Error::NotFound { .. }
+        | storage::Error::NoBucket { .. }
         | storage::Error::TooLarge { .. }
         | storage::Error::UnsupportedType { .. }
         | storage::Error::InvalidPath { .. } => "storage_refused",

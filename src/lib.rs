@@ -14,13 +14,14 @@
 //!
 //! Who has no supabase-js comes through [`http`], which acts with its callers' own tokens; [`client`] is how anybody acts on a project.
 //!
-//! What goes wrong on the way is judged in one place, [`failure`].
+//! What goes wrong on the way is judged in one place, [`failure`]; what Storage means when it refuses is read in one, [`supabase`].
 
 pub mod config;
 pub mod telemetry;
 
 pub mod failure;
 pub mod job;
+pub mod supabase;
 
 pub mod image;
 pub mod listener;

@@ -5,17 +5,18 @@ use std::fs;
 use std::path::Path;
 
 /// A module and what it may import of ours. `*` stands for everything.
-const TABLE: [(&str, &[&str]); 18] = [
+const TABLE: [(&str, &[&str]); 19] = [
     ("job", &[]),
+    ("supabase", &[]),
     ("listener", &["job"]),
     ("queue", &["job"]),
-    ("storage", &["job"]),
+    ("storage", &["job", "supabase"]),
     ("provider", &["job"]),
     ("image", &["job"]),
     ("failure", &["job", "listener", "queue", "storage", "provider", "image"]),
     ("pipeline", &["job", "queue", "storage", "provider", "image", "failure", "telemetry"]),
     ("worker", &["job", "listener", "queue", "storage", "provider", "image", "failure", "pipeline", "telemetry"]),
-    ("client", &["job"]),
+    ("client", &["job", "supabase"]),
     ("http", &["job", "failure", "client", "telemetry"]),
     ("config", &["queue", "storage", "provider", "client", "http"]),
     ("telemetry", &[]),

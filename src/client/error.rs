@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::supabase::{self, Refusal, Why};
+
 /// Longest message that is kept, in characters.
 const MAX_MESSAGE: usize = 1_000;
 
@@ -65,7 +67,7 @@ pub enum Error {
         /// The path, its unusual characters escaped.
         path: String,
     },
-    /// The project has none of our tables.
+    /// The project has none of our tables, or not our bucket.
     #[error("the project lacks the schema: run `carousel migrate` (or `supabase db push`)")]
     SchemaMissing,
     /// The project wants fewer requests.
@@ -158,29 +160,23 @@ pub(super) fn of_rows(status: u16, body: &[u8]) -> Error {
     }
 }
 
-/// The meaning of a refusal by Storage, which answers most of them with status 400 and has the real code in the body.
+/// The meaning of a refusal by Storage.
 pub(super) fn of_objects(status: u16, body: &[u8]) -> Error {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = |name: &str| body[name].as_str().unwrap_or_default();
-    let code = body["statusCode"].as_str().and_then(|code| code.parse().ok());
-    let code = code.or_else(|| body["statusCode"].as_u64().and_then(|code| code.try_into().ok())).unwrap_or(status);
-    let (word, said) = (text("error"), text("message"));
-    let message = clean(if said.is_empty() { "it gave no reason" } else { said });
-    // A token that can't be read has the same code as an object that may not be touched.
-    let told = format!("{word} {said}").to_ascii_lowercase();
-    let token = ["jwt", "jws", "\"exp\"", "signature", "api key"].iter().any(|sign| told.contains(sign));
-    match code {
-        401 => Error::Unauthorized { message },
-        400 | 403 if token => Error::Unauthorized { message },
-        403 => Error::Forbidden { message },
-        404 => Error::NotFound,
-        409 => Error::Conflict { message },
-        413 => Error::TooLarge { message },
-        415 => Error::UnsupportedType { message },
-        400 if told.contains("invalidkey") || told.contains("invalid key") => Error::InvalidPath { path: message },
-        429 => Error::TooMany { message },
-        408 | 423 | 425 | 500.. => Error::Unavailable { status: code, message },
-        _ => Error::not_understood(format!("status {code}: {message}")),
+    let Refusal { why, status, message, .. } = supabase::refusal(status, body);
+    let message = clean(message.as_deref().unwrap_or("it gave no reason"));
+    match why {
+        Why::Unauthorized => Error::Unauthorized { message },
+        Why::Denied => Error::Forbidden { message },
+        // The schema makes the bucket.
+        Why::NoBucket => Error::SchemaMissing,
+        Why::NoObject => Error::NotFound,
+        Why::Exists => Error::Conflict { message },
+        Why::TooLarge => Error::TooLarge { message },
+        Why::UnsupportedType => Error::UnsupportedType { message },
+        Why::InvalidPath => Error::InvalidPath { path: message },
+        Why::TooMany => Error::TooMany { message },
+        Why::Unavailable => Error::Unavailable { status, message },
+        Why::Other => Error::not_understood(format!("status {status}: {message}")),
     }
 }
 
@@ -241,34 +237,6 @@ mod tests {
             assert!(!error.contains("secret"), "{error}");
         }
         assert!(matches!(of_rows(502, b"<html>bad gateway</html>"), Error::Unavailable { status: 502, .. }));
-    }
-
-    #[test]
-    fn a_refusal_of_objects_is_told_by_the_code_in_the_body() {
-        let rows = [
-            (
-                400,
-                r#"{"statusCode":"403","error":"Unauthorized","message":"new row violates row-level security policy"}"#,
-                "Forbidden",
-            ),
-            (400, r#"{"statusCode":"403","error":"Unauthorized","message":"Invalid Compact JWS"}"#, "Unauthorized"),
-            (
-                400,
-                r#"{"statusCode":"403","error":"Unauthorized","message":"\"exp\" claim timestamp check failed"}"#,
-                "Unauthorized",
-            ),
-            (400, r#"{"statusCode":"404","error":"not_found","message":"Object not found"}"#, "NotFound"),
-            (400, r#"{"statusCode":"409","error":"Duplicate","message":"The resource already exists"}"#, "Conflict"),
-            (400, r#"{"statusCode":"413","error":"Payload too large","message":"x"}"#, "TooLarge"),
-            (400, r#"{"statusCode":"415","error":"invalid_mime_type","message":"x"}"#, "UnsupportedType"),
-            (400, r#"{"statusCode":"400","error":"InvalidKey","message":"Invalid key: a"}"#, "InvalidPath"),
-            (500, "", "Unavailable"),
-            (200, "no json", "NotUnderstood"),
-        ];
-        for (status, body, expected) in rows {
-            let error = format!("{:?}", of_objects(status, body.as_bytes()));
-            assert!(error.starts_with(expected), "{status} {body}: {error}");
-        }
     }
 
     #[test]

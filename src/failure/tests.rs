@@ -55,3 +55,22 @@ fn storage_that_is_away_passes_and_one_that_refuses_does_not() {
     let refused = Failure::Upload(storage::Error::Denied { message: String::new() });
     assert_eq!(judge(&refused, 1, 10), Verdict::Final);
 }
+
+#[test]
+fn a_key_that_storage_does_not_take_and_a_bucket_that_is_not_there_are_no_jobs_fault() {
+    use storage::Error as S;
+    let message = String::new;
+    let fetch = |error| Failure::Fetch { path: "u/sources/a.png".to_owned(), error };
+    for error in [S::Unauthorized { message: message() }, S::NoBucket { message: message() }] {
+        let failure = fetch(error);
+        assert!(matches!(judge(&failure, 1, 1), Verdict::Pause(_)), "{failure}");
+        assert!(!failure.message().contains("u/sources"), "its owner is not blamed: {}", failure.message());
+    }
+    // What is wrong with one path stops nobody else's.
+    for error in
+        [S::NotFound { message: message() }, S::Denied { message: message() }, S::TooLarge { message: message() }]
+    {
+        let failure = fetch(error);
+        assert_eq!(judge(&failure, 1, 10), Verdict::Final, "{failure}");
+    }
+}

@@ -20,7 +20,7 @@ use tokio::sync::{Notify, Semaphore};
 pub use prompt::compose;
 pub use stop::{Stop, StopHandle, Wish, stop};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Verdict, judge};
 use crate::job::Ending;
 use crate::provider::{PriceTable, Provider};
 use crate::queue::{self, Fault, Lease};
@@ -122,6 +122,9 @@ impl Pipeline {
             Ok(()) => end(lease, false, None).await,
             Err(Failure::Queue(error)) => left_alone(&error),
             Err(failure) => {
+                if let Verdict::Pause(pause) = judge(&failure, 1, 1) {
+                    return put_off(lease, pause, &failure).await;
+                }
                 tracing::warn!(%job, %user, code = failure.code(), error = %failure, "the job can't be done");
                 let message = failure.message();
                 let fault = Fault { code: failure.code(), message: &message, request_id: failure.request_id() };
@@ -230,6 +233,20 @@ async fn end(lease: Lease, cancelled: bool, fault: Option<&Fault<'_>>) -> Outcom
 async fn release(lease: Lease, why: &str) -> Outcome {
     match lease.release_job(Duration::ZERO, why).await {
         Ok(()) => Outcome::Released,
+        Err(error) => left_alone(&error),
+    }
+}
+
+/// Gives back a job whose sources can't be had, nor anybody's: no job is begun for the time `pause`.
+async fn put_off(lease: Lease, pause: Duration, failure: &Failure) -> Outcome {
+    tracing::error!(job = %lease.job.id, code = failure.code(), error = %failure, ?pause, "no job is begun for a while");
+    let why = match failure {
+        // The path is one person's, and this stands where every operator looks.
+        Failure::Fetch { error, .. } => error.to_string(),
+        other => other.to_string(),
+    };
+    match lease.pause_provider(pause, &why).await {
+        Ok(()) => release(lease, "Waiting until the photos can be read").await,
         Err(error) => left_alone(&error),
     }
 }

@@ -32,7 +32,8 @@ impl Storage {
     /// # Errors
     /// `TooLarge` when the object has more than `max_bytes`, whatever length the answer states; else see [`Error`].
     pub async fn download(&self, path: &str, into: &Path, max_bytes: u64) -> Result<Downloaded, Error> {
-        let address = self.object(path)?;
+        // Without `authenticated` a key that is not accepted is nobody's, to whom a private bucket is not there.
+        let address = self.object(&["object", "authenticated"], path)?;
         let _turn = self.downloads.acquire().await.expect("the downloads' semaphore is never closed");
         let request = self.inner.client.get(address);
         let mut response = request.send().await.map_err(|error| lost(&error))?;

@@ -4,15 +4,25 @@ use std::io;
 
 use serde_json::Value;
 
+use crate::supabase::{self, Refusal, Why};
+
 /// Longest message that is kept, in characters.
 const MAX_MESSAGE: usize = 300;
 
 /// Why a request to Storage did not do what it should. Nothing was tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such object or bucket, or not for this key.
-    #[error("Storage has no such object or bucket: {message}")]
+    /// There is no such object.
+    #[error("Storage has no such object: {message}")]
     NotFound {
+        /// What Storage said.
+        message: String,
+    },
+    /// There is no such bucket, or not for this key.
+    #[error(
+        "Storage has no such bucket, or does not show it to the key; run `carousel migrate`, and check SUPABASE_SECRET_KEY: {message}"
+    )]
+    NoBucket {
         /// What Storage said.
         message: String,
     },
@@ -101,34 +111,23 @@ impl Error {
     }
 }
 
-/// The meaning of a refusal. Storage answers most of them with status 400 and has the real code in the body.
+/// The meaning of a refusal, without the key.
 pub(super) fn refused(status: u16, body: &[u8], key: &str) -> Error {
-    let json = serde_json::from_slice::<Value>(body).ok();
-    let text = |name: &str| json.as_ref().and_then(|body| body[name].as_str()).unwrap_or("").to_owned();
-    let code = json.as_ref().and_then(|body| match &body["statusCode"] {
-        Value::String(code) => code.parse().ok(),
-        code => code.as_u64().and_then(|code| u16::try_from(code).ok()),
-    });
-    let (code, word, said) = (code.unwrap_or(status), text("error"), text("message"));
-    let message = clean(&if said.is_empty() { words(body, json.is_some()) } else { said.clone() }, key);
-    // A token that can't be read has the same code as an object that may not be touched.
-    let told = format!("{word} {said}").to_ascii_lowercase();
-    let token = ["jwt", "jws", "signature", "api key"].iter().any(|sign| told.contains(sign));
-    match code {
-        200..300 => {
+    let Refusal { why, status, message, body: json } = supabase::refusal(status, body);
+    let message = clean(&message.unwrap_or_else(|| words(body, json.is_some())), key);
+    match why {
+        Why::Unauthorized => Error::Unauthorized { message },
+        Why::Denied => Error::Denied { message },
+        Why::NoBucket => Error::NoBucket { message },
+        Why::NoObject => Error::NotFound { message },
+        Why::TooLarge => Error::TooLarge { message },
+        Why::UnsupportedType => Error::UnsupportedType { message },
+        Why::InvalidPath => Error::InvalidPath { path: message },
+        Why::Exists | Why::TooMany | Why::Unavailable => Error::Unavailable { status, message },
+        Why::Other if (200..300).contains(&status) => {
             Error::NotUnderstood { message: "it sent something else than was asked for".to_owned(), body: json }
         }
-        401 => Error::Unauthorized { message },
-        400 | 403 if token => Error::Unauthorized { message },
-        403 => Error::Denied { message },
-        404 => Error::NotFound { message },
-        413 => Error::TooLarge { message },
-        415 => Error::UnsupportedType { message },
-        400 if word == "InvalidKey" || word == "Invalid key" || said.starts_with("Invalid key") => {
-            Error::InvalidPath { path: message }
-        }
-        408 | 409 | 423 | 425 | 429 | 500.. => Error::Unavailable { status: code, message },
-        _ => Error::NotUnderstood { message: format!("status {code}: {message}"), body: json },
+        Why::Other => Error::NotUnderstood { message: format!("status {status}: {message}"), body: json },
     }
 }
 
@@ -176,35 +175,6 @@ pub(super) fn lost(error: &reqwest::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_code_in_the_body_decides() {
-        let body = |code: &str, word: &str, said: &str| {
-            format!(r#"{{"statusCode":"{code}","error":"{word}","message":"{said}"}}"#)
-        };
-        let rows = [
-            (400, body("404", "not_found", "Object not found"), "NotFound"),
-            (400, body("404", "Bucket not found", "Bucket not found"), "NotFound"),
-            (400, body("403", "Unauthorized", "new row violates row-level security policy"), "Denied"),
-            (400, body("403", "Unauthorized", "Invalid Compact JWS"), "Unauthorized"),
-            (401, r#"{"message":"Invalid API key"}"#.into(), "Unauthorized"),
-            (400, body("413", "Payload too large", "The object exceeded the maximum allowed size"), "TooLarge"),
-            (413, String::new(), "TooLarge"),
-            (400, body("415", "invalid_mime_type", "mime type text/html is not supported"), "UnsupportedType"),
-            (400, body("400", "InvalidKey", "Invalid key: a"), "InvalidPath"),
-            (400, body("409", "Duplicate", "The resource already exists"), "Unavailable"),
-            (400, r#"{"statusCode":429,"message":"slow"}"#.into(), "Unavailable"),
-            (500, body("500", "internal", "Internal Server Error"), "Unavailable"),
-            (502, "<html>bad gateway</html>".into(), "Unavailable"),
-            (544, String::new(), "Unavailable"),
-            (400, "no json".into(), "NotUnderstood"),
-            (302, String::new(), "NotUnderstood"),
-        ];
-        for (status, body, expected) in rows {
-            let error = refused(status, body.as_bytes(), "key");
-            assert!(format!("{error:?}").starts_with(expected), "{status} {body}: {error:?}");
-        }
-    }
 
     #[test]
     fn a_message_is_one_short_line_without_the_key() {

@@ -22,7 +22,7 @@ static STORAGE: LazyLock<Storage> = LazyLock::new(|| {
 /// A path that is taken names its own object and no other place.
 pub fn path(data: &[u8]) {
     let path = String::from_utf8_lossy(data);
-    match STORAGE.object(&path) {
+    match STORAGE.object(&["object"], &path) {
         Ok(url) => {
             assert_eq!(url.origin().ascii_serialization(), "https://project.example");
             assert_eq!((url.query(), url.fragment()), (None, None), "{url}");

@@ -186,12 +186,11 @@ impl Storage {
         url
     }
 
-    /// The address of an object.
-    fn object(&self, path: &str) -> Result<Url, Error> {
+    /// The address of an object, behind `what` is to be done with it.
+    fn object(&self, what: &[&str], path: &str) -> Result<Url, Error> {
         path::check(path)?;
-        let segments: Vec<&str> =
-            ["object", self.settings.bucket.as_str()].into_iter().chain(path.split('/')).collect();
-        Ok(self.address(&segments))
+        let segments = what.iter().copied().chain([self.settings.bucket.as_str()]).chain(path.split('/'));
+        Ok(self.address(&segments.collect::<Vec<_>>()))
     }
 
     /// Reads an answer that is no file: JSON, or a refusal.

@@ -81,7 +81,8 @@ impl Step {
                 scene.until_blocked("Takes pending jobs").await;
             }
             Self::Fetching => {
-                let stall = faults.stall(1, Method::GET, &format!("{folder}/sources/"));
+                let stall =
+                    faults.stall(1, Method::GET, &format!("/object/authenticated/generated-carousels/{user}/sources/"));
                 request.submit().await;
                 stall.holds(1).await;
                 reached.stalls.push(stall);

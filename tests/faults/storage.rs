@@ -19,7 +19,7 @@ async fn what_storage_refuses_or_breaks_for_a_moment_is_done_again_and_paid_once
     let mut requests = Vec::new();
     for number in 0..10 {
         let request = Request::new(&scene, 1).await;
-        let sources = format!("/object/generated-carousels/{}/sources/", request.person.id);
+        let sources = format!("/object/authenticated/generated-carousels/{}/sources/", request.person.id);
         let images = format!("/object/generated-carousels/{}/jobs/", request.person.id);
         let (get, post) = (Method::GET, Method::POST);
         match number {
@@ -83,4 +83,46 @@ async fn objects_of_a_deleted_job_go_although_storage_was_away() {
     scene.until("select from carousel_private.storage_cleanup having count(*) = 0", &[]).await;
     assert_eq!(scene.count("select count(*) from storage.objects where name like '%/jobs/%'", &[]).await, 0);
     assert_eq!(check(&scene, Cost { again: 2, ..Cost::default() }).await.jobs, 0);
+}
+
+/// What the real Storage says at both addresses of an object: with a token that it does not take, and without a bucket.
+const NO_BUCKET: &str =
+    r#"{"statusCode":"404","error":"Bucket not found","code":"NoSuchBucket","message":"Bucket not found"}"#;
+const NO_TOKEN: &str =
+    r#"{"statusCode":"403","error":"Unauthorized","code":"AccessDenied","message":"Invalid Compact JWS"}"#;
+const OLD_TOKEN: &str =
+    r#"{"statusCode":"403","error":"Unauthorized","message":"\"exp\" claim timestamp check failed"}"#;
+
+#[tokio::test]
+async fn a_key_that_storage_no_longer_takes_and_a_bucket_that_is_gone_let_jobs_wait_and_blame_no_owner() {
+    let scene = Scene::new().await;
+    let _worker = scene.worker().await;
+    let faults = scene.deployment.stack.storage().faults();
+    let resume = "update carousel_private.provider_budget set paused_until = null, paused_reason = null";
+    for (said, named) in
+        [(NO_TOKEN, "SUPABASE_SECRET_KEY"), (OLD_TOKEN, "SUPABASE_SECRET_KEY"), (NO_BUCKET, "carousel migrate")]
+    {
+        // Without `authenticated` a bad token is nobody's, to whom a private bucket is not there.
+        faults.answer(100, Method::GET, "/object/generated-carousels/", StatusCode::BAD_REQUEST, NO_BUCKET);
+        faults.answer(100, Method::GET, "/object/authenticated/", StatusCode::BAD_REQUEST, said);
+        let request = Request::new(&scene, 1).await;
+        request.submit().await;
+        scene
+            .until(
+                "select from carousel_private.provider_budget where paused_until > now() + interval '4 minutes'",
+                &[],
+            )
+            .await;
+        let waits =
+            "select from public.image_generation_jobs where id = $1 and status = 'pending' and error_code is null";
+        scene.until(waits, &[&request.id]).await;
+        let why = scene.rows("select paused_reason from carousel_private.provider_budget", &[]).await;
+        let why: String = why[0].get(0);
+        assert!(why.contains(named) && !why.contains(&request.person.id.to_string()), "{why}");
+        faults.clear();
+        scene.rows(resume, &[]).await;
+        let job = scene.over(request.id).await;
+        assert_eq!((job.status.as_str(), job.attempt), ("completed", 1), "{said}: {job:?}");
+    }
+    check(&scene, Cost::default()).await;
 }

@@ -57,6 +57,7 @@ fn failures() -> Vec<Failure> {
     let storage = || {
         [
             Storage::NotFound { message: said() },
+            Storage::NoBucket { message: said() },
             Storage::Denied { message: said() },
             Storage::Unauthorized { message: said() },
             Storage::TooLarge { message: said() },
@@ -107,6 +108,7 @@ fn every_code_of_a_failure_is_told_with_whether_it_is_tried_again() {
             let tries = tries.into_iter().collect::<Vec<_>>();
             let words = match tries.as_slice() {
                 ["once", "yes"] => "yes, once if perhaps billed",
+                ["after a pause", "no"] => "no, after a pause for sources",
                 [only] => only,
                 other => panic!("{code} is tried {other:?}"),
             };

@@ -48,7 +48,7 @@ async fn bucket(report: &mut Report, settings: &Settings) {
         Ok(taken) => taken,
         Err(error) => {
             let mend = match error {
-                storage::Error::NotFound { .. } => "run `carousel migrate` (or `supabase db push`) as postgres",
+                storage::Error::NoBucket { .. } => "run `carousel migrate` (or `supabase db push`) as postgres",
                 storage::Error::PublicBucket { .. } => {
                     "update storage.buckets set public = false where id = 'generated-carousels';"
                 }

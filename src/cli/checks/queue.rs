@@ -47,7 +47,7 @@ pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Err
                     .as_deref()
                     .unwrap_or("the provider wants to be left alone")
             ),
-            "mend the account at the provider, then: update carousel_private.provider_budget set paused_until = null;",
+            "mend what it names, then: update carousel_private.provider_budget set paused_until = null;",
         ),
     }
     Ok(())

@@ -73,7 +73,7 @@ async fn a_listing_tells_folders_from_objects() {
     assert_eq!((&sent["prefix"], &sent["limit"], &sent["offset"]), (&json!("u/"), &json!(100), &json!(200)));
     let refused = refusal("404", "Bucket not found", "Bucket not found");
     let (result, _) = tokio::join!(storage.list("u", 1, 0), wire.answer(refused));
-    assert!(matches!(result, Err(Error::NotFound { .. })), "{result:?}");
+    assert!(matches!(result, Err(Error::NoBucket { .. })), "{result:?}");
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn a_check_names_what_is_wrong() {
         (bucket(false, "null"), "Ok"),
         (bucket(true, "\"\""), "Err(PublicBucket"),
         (bucket(true, "null"), "Err(PublicBucket"),
-        (refusal("404", "Bucket not found", "Bucket not found"), "Err(NotFound"),
+        (refusal("404", "Bucket not found", "Bucket not found"), "Err(NoBucket"),
         (refusal("403", "Unauthorized", "Invalid Compact JWS"), "Err(Unauthorized"),
         (answer("401 Unauthorized", JSON, r#"{"message":"Invalid API key"}"#), "Err(Unauthorized"),
         (answer("200 OK", JSON, r#"{"some":"thing"}"#), "Err(NotUnderstood"),

@@ -18,7 +18,7 @@ async fn a_download_is_the_object_byte_for_byte() {
     let sha256 = Sha256::digest(&object).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(downloaded, Downloaded { bytes: 2_000_003, mime: Some("image/png".into()), sha256 });
 
-    let line = "GET /storage/v1/object/generated-carousels/u-1/sources/a%20b&c.png HTTP/1.1\r\n";
+    let line = "GET /storage/v1/object/authenticated/generated-carousels/u-1/sources/a%20b&c.png HTTP/1.1\r\n";
     assert!(request.head.starts_with(line), "{}", request.head);
     assert_eq!(request.header("apikey"), Some(KEY));
     assert_eq!(request.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
@@ -79,12 +79,16 @@ async fn a_refused_download_makes_no_file() {
     let storage = storage(settings(&wire));
     let folder = tempfile::tempdir().unwrap();
     let into = folder.path().join("source");
-    let (result, _) = tokio::join!(
-        storage.download("u/a", &into, 1000),
-        wire.answer(refusal("404", "not_found", "Object not found"))
-    );
-    assert!(matches!(result, Err(Error::NotFound { .. })), "{result:?}");
-    assert!(!into.exists());
+    for (error, message, expected) in [
+        ("not_found", "Object not found", "Err(NotFound"),
+        ("Bucket not found", "Bucket not found", "Err(NoBucket"),
+        ("Not Found", "Route GET:/ not found", "Err(NotUnderstood"),
+    ] {
+        let (result, _) =
+            tokio::join!(storage.download("u/a", &into, 1000), wire.answer(refusal("404", error, message)));
+        assert!(format!("{result:?}").starts_with(expected), "{expected}: {result:?}");
+        assert!(!into.exists());
+    }
     let result = storage.download("u/../v/a", &into, 1000).await;
     assert!(matches!(result, Err(Error::InvalidPath { .. })), "{result:?}");
 }

@@ -195,8 +195,11 @@ impl<'a> Schedule<'a> {
     fn strike_storage(&mut self, until: Instant, random: &mut StdRng) {
         self.counts.storage += 1;
         let faults = self.scene.deployment.stack.storage().faults();
-        let object = "/object/generated-carousels";
         let method = [Method::GET, Method::POST, Method::POST, Method::DELETE][random.random_range(0..4)].clone();
+        let object = match method {
+            Method::GET => "/object/authenticated/generated-carousels",
+            _ => "/object/generated-carousels",
+        };
         let busy = r#"{"statusCode":"503","error":"SlowDown","message":"later"}"#;
         match random.random_range(0..5) {
             0 => faults.answer(2, method, object, StatusCode::SERVICE_UNAVAILABLE, busy),
