@@ -3,6 +3,7 @@
 //! Each group is split into the settings of one hand, so that no part of the program sees a value that isn't its own.
 
 mod certificates;
+mod connection_string;
 mod database;
 mod http;
 mod provider;

@@ -14,11 +14,13 @@
 //!
 //! Who has no supabase-js comes through [`http`], which acts with its callers' own tokens; [`client`] is how anybody acts on a project.
 //!
-//! What goes wrong on the way is judged in one place, [`failure`]; what Storage means when it refuses is read in one, [`supabase`].
+//! What goes wrong on the way is judged in one place, [`failure`]; what Storage means when it refuses is read in one, [`supabase`],
+//! and what the database's refusals mean, in [`database`].
 
 pub mod config;
 pub mod telemetry;
 
+pub mod database;
 pub mod failure;
 pub mod job;
 pub mod supabase;

@@ -7,9 +7,12 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio_postgres::{AsyncMessage, Client, Config, Connection};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use uuid::Uuid;
+
+use crate::database::{self, Trouble};
 
 /// Channel on which triggers say that there are jobs.
 const JOBS: &str = "carousel_jobs";
@@ -17,6 +20,9 @@ const JOBS: &str = "carousel_jobs";
 const CANCEL: &str = "carousel_cancel";
 /// How long a notification to ourselves may take.
 const PROBE: Duration = Duration::from_secs(5);
+
+/// An encrypted connection.
+type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
 
 /// What was heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +41,11 @@ pub enum Signal {
 /// Why nothing can be heard.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database can't be reached or refused.
+    /// The database can't be reached, or lets nobody in.
     #[error("can't listen for jobs: {0}")]
+    Unreachable(Trouble),
+    /// The database refused to listen, or the connection was lost.
+    #[error("can't listen for jobs: {}", database::words(.0))]
     Database(#[from] tokio_postgres::Error),
     /// LISTEN succeeded, and yet a notification to ourselves never came: there is a pooler in transaction mode in between.
     #[error(
@@ -60,9 +69,14 @@ impl Listener {
         Self { database, tls }
     }
 
+    async fn connect(&self) -> Result<(Client, Connection<Socket, Stream>), Error> {
+        let connected = self.database.connect(self.tls.clone()).await;
+        connected.map_err(|error| Error::Unreachable(database::unreachable(&error, &self.database)))
+    }
+
     /// Proves that notifications arrive through this way of connecting, by one to ourselves.
     pub async fn probe(&self) -> Result<(), Error> {
-        let (client, mut connection) = self.database.connect(self.tls.clone()).await?;
+        let (client, mut connection) = self.connect().await?;
         let channel = format!("carousel_probe_{}", Uuid::new_v4().simple());
         let speak = async {
             client.batch_execute(&format!("listen {channel}")).await?;
@@ -105,7 +119,7 @@ impl Listener {
     }
 
     async fn listen(&self, signals: &mpsc::Sender<Signal>, mut connected: impl FnMut()) -> Result<(), Error> {
-        let (client, connection) = self.database.connect(self.tls.clone()).await?;
+        let (client, connection) = self.connect().await?;
         let mut pump = tokio::spawn(pump(connection, signals.clone()));
         let listened = subscribe(&client).await;
         if listened.is_ok() {

@@ -6,6 +6,8 @@ mod acting;
 mod carousels;
 #[path = "cli/completions.rs"]
 mod completions;
+#[path = "cli/database.rs"]
+mod database;
 mod deployment;
 #[path = "cli/doctor.rs"]
 mod doctor;
@@ -269,7 +271,8 @@ async fn serve_takes_a_job_by_http_and_makes_it() {
     command.env("SUPABASE_PUBLISHABLE_KEY", deployment.stack.publishable_key()).stderr(Stdio::piped());
     let mut process = command.spawn().unwrap();
     let (url, lines) = address(&mut process).await;
-    let checks = ["database", "migrations", "bucket", "project"].map(|name| json!({ "name": name, "ready": true }));
+    let checks =
+        ["database", "migrations", "writes", "bucket", "project"].map(|name| json!({ "name": name, "ready": true }));
     assert_eq!(ready(&deployment, &url).await, json!({ "ready": true, "checks": checks }));
     let job = json!({ "prompt": "a cup", "source_paths": [anna.photo().await] });
     let request =

@@ -5,11 +5,12 @@ use std::fs;
 use std::path::Path;
 
 /// A module and what it may import of ours. `*` stands for everything.
-const TABLE: [(&str, &[&str]); 19] = [
+const TABLE: [(&str, &[&str]); 20] = [
     ("job", &[]),
     ("supabase", &[]),
-    ("listener", &["job"]),
-    ("queue", &["job"]),
+    ("database", &[]),
+    ("listener", &["job", "database"]),
+    ("queue", &["job", "database"]),
     ("storage", &["job", "supabase"]),
     ("provider", &["job"]),
     ("image", &["job"]),

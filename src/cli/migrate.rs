@@ -1,6 +1,5 @@
 //! `carousel migrate`: the schema.
 
-use anyhow::Context;
 use clap::Args;
 
 use crate::{config, migrations};
@@ -25,8 +24,7 @@ pub struct Migrate {
 
 impl Migrate {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let connected = self.database.settings()?.connect().await;
-        let mut client = connected.context("the database can't be reached: check DATABASE_URL")?;
+        let mut client = self.database.settings()?.connect().await?;
         if self.check {
             let missing = migrations::missing(&client).await?;
             self.tell("missing", &missing);

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::api::{listen, project_check};
 use super::worker::WorkerCommand;
 use crate::client::Project;
+use crate::database::{prove_write, words};
 use crate::http::{self, Check, Door, Readiness};
 use crate::queue::Queue;
 use crate::storage::Storage;
@@ -81,7 +82,11 @@ async fn schema(database: &config::Database) -> Vec<Check> {
     // The worker's own role need not see the history; then its statements say what is missing.
     let missing = migrations::missing(&client).await.unwrap_or_default();
     let missing = (!missing.is_empty()).then(|| format!("the schema lacks {}", missing.join(", ")));
-    vec![fault("database", None), fault("migrations", missing)]
+    let writes = match prove_write(&client).await {
+        Ok(written) => written.err().map(|trouble| trouble.to_string()),
+        Err(error) => Some(format!("a write can't be tried: {}", words(&error))),
+    };
+    vec![fault("database", None), fault("migrations", missing), fault("writes", writes)]
 }
 
 /// Keeps the numbers of the queue fresh.

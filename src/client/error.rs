@@ -152,6 +152,10 @@ pub(super) fn of_rows(status: u16, body: &[u8]) -> Error {
         },
         (_, 403) => Error::Forbidden { message },
         (_, 429) => Error::TooMany { message },
+        ("25006", _) => Error::Unavailable {
+            status: 503,
+            message: format!("its database takes no writes, perhaps for a full disk: {message}"),
+        },
         // Two writers met, or a statement took too long: the same request may well work the next time.
         ("40001" | "40P01" | "55P03" | "57014", _) | (_, 500..) => Error::Unavailable { status, message },
         // The classes of values that a type can't hold.
@@ -229,6 +233,13 @@ mod tests {
             (400, "22P02", "invalid input syntax for type uuid", "", "Invalid"),
             (500, "57014", "canceling statement due to statement timeout", "", "Unavailable"),
             (503, "PGRST000", "could not connect", "", "Unavailable"),
+            (
+                405,
+                "25006",
+                "cannot execute INSERT in a read-only transaction",
+                "",
+                "Unavailable { status: 503, message: \"its database takes no writes",
+            ),
             (400, "PGRST100", "unexpected", "", "NotUnderstood"),
         ];
         for (status, code, message, details, expected) in rows {

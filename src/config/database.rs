@@ -8,7 +8,7 @@ use clap::Args;
 use rustls::pki_types::CertificateDer;
 use secrecy::SecretString;
 
-use super::{certificates, given};
+use super::{certificates, connection_string, given};
 
 /// How to reach the database.
 #[derive(Args, Clone, Debug)]
@@ -43,14 +43,7 @@ impl Database {
     pub fn place(&self) -> anyhow::Result<tokio_postgres::Config> {
         let url = given(self.database_url.as_ref())
             .context("DATABASE_URL is not set: pass the connection string of the project's database, user `carousel_worker` or `postgres`")?;
-        // libpq's two strictest modes are what this program does with every encrypted connection.
-        let plain =
-            url.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
-        let mut database: tokio_postgres::Config = plain.parse().map_err(|error| {
-            anyhow::anyhow!(
-                "DATABASE_URL is no connection string ({error}): expected postgresql://user:password@host:5432/database"
-            )
-        })?;
+        let mut database = connection_string::read(url)?;
         if database.get_ports().contains(&6543) {
             bail!(
                 "DATABASE_URL names port 6543, the pooler in transaction mode, through which LISTEN hears nothing: \

@@ -10,6 +10,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{Error, Queue};
+use crate::database;
 
 /// How long a statement is sent again while the database is away. Later the lease is gone anyway.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -56,9 +57,10 @@ impl Settings {
     /// A connection of its own, which ends with its client.
     ///
     /// # Errors
-    /// When the database can't be reached or refuses the role.
+    /// When the database can't be reached or refuses the role: why, and what mends it.
     pub async fn connect(&self) -> anyhow::Result<tokio_postgres::Client> {
-        let (client, connection) = self.database.connect(tls(&self.certificates)?).await?;
+        let connected = self.database.connect(tls(&self.certificates)?).await;
+        let (client, connection) = connected.map_err(|error| database::unreachable(&error, &self.database))?;
         tokio::spawn(connection);
         Ok(client)
     }

@@ -7,7 +7,7 @@ use crate::deployment::Deployment;
 use crate::{carousel, ended, project, tells_a_secret, worker};
 
 /// The doctor with everything that a worker of this deployment has, and the key for clients.
-fn doctor(deployment: &Deployment) -> Command {
+pub fn doctor(deployment: &Deployment) -> Command {
     let mut command = carousel(&["doctor", "--json"]);
     for (name, value) in worker(deployment).as_std().get_envs() {
         match value {
@@ -20,7 +20,7 @@ fn doctor(deployment: &Deployment) -> Command {
 }
 
 /// Exit code and findings.
-async fn examined(command: Command) -> (i32, Vec<Value>) {
+pub async fn examined(command: Command) -> (i32, Vec<Value>) {
     let (code, said, error) = ended(command).await;
     assert!(!tells_a_secret(&said), "{said}");
     let mut report: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("one JSON document: {said}{error}"));
@@ -29,7 +29,7 @@ async fn examined(command: Command) -> (i32, Vec<Value>) {
 }
 
 /// The findings with this verdict, as `check`, detail and mend.
-fn of<'a>(findings: &'a [Value], verdict: &str) -> Vec<(&'a str, &'a str, &'a str)> {
+pub fn of<'a>(findings: &'a [Value], verdict: &str) -> Vec<(&'a str, &'a str, &'a str)> {
     let text = |value: &'a Value| value.as_str().unwrap_or_default();
     let matching = findings.iter().filter(|finding| finding["verdict"] == verdict);
     matching.map(|finding| (text(&finding["check"]), text(&finding["detail"]), text(&finding["mend"]))).collect()

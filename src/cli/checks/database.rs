@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use tokio_postgres::Client;
-use tokio_postgres::error::SqlState;
 
 use super::settings::Settings;
-use super::{Report, queue, rights, schema};
+use super::{Report, Verdict, queue, rights, schema};
+use crate::database::{Trouble, prove_write, unreachable, words};
 use crate::listener::Listener;
 
 /// What needs a connection, in the order in which it is looked at.
-const CONNECTED: [&str; 5] = ["schema", "row_level_security", "publication", "grants", "role"];
+const CONNECTED: [&str; 6] = ["schema", "row_level_security", "publication", "grants", "role", "writes"];
 /// What only the doctor looks at.
 const WIDE: [&str; 3] = ["clock", "queue", "provider_pause"];
 /// Tokens are judged by clocks; a difference of some seconds is nothing to them.
@@ -30,8 +30,8 @@ pub(super) async fn look(settings: &Settings, wide: bool) -> Report {
     let (client, connection) = match database.place.connect(database.tls.clone()).await {
         Ok((client, connection)) => (client, tokio::spawn(connection)),
         Err(error) => {
-            let (detail, mend) = unreachable(&error, database.place.get_user().unwrap_or("carousel_worker"));
-            report.failed("connection", detail, mend);
+            let Trouble { said, mend } = unreachable(&error, &database.place);
+            report.failed("connection", said, mend);
             skip(&mut report, wide, "connection");
             return report;
         }
@@ -78,8 +78,14 @@ async fn inside(report: &mut Report, client: &Client, wide: bool) {
     let answer = schema::look(report, client).await;
     report.refused(&CONNECTED[..3], answer);
     let answer = rights::look(report, client).await;
-    report.refused(&CONNECTED[3..], answer);
-    if wide {
+    report.refused(&CONNECTED[3..5], answer);
+    let answer = writes(report, client).await;
+    report.refused(&CONNECTED[5..], answer);
+    if report.of(Verdict::Failed).any(|finding| finding.check == "writes") {
+        // Nobody can work, and who is alive can't say so.
+        let more = if wide { &WIDE[1..] } else { &[] };
+        more.iter().for_each(|check| report.skipped(check, "writes"));
+    } else if wide {
         let answer = queue::look(report, client).await;
         report.refused(&WIDE[1..], answer);
     }
@@ -94,10 +100,9 @@ impl Report {
             .filter(|check| self.findings.iter().all(|finding| finding.check != *check))
             .collect();
         if let (Err(error), Some((check, rest))) = (answer, open.split_first()) {
-            let said = error.as_db_error().map_or_else(|| error.to_string(), |refusal| refusal.message().to_owned());
             self.failed(
                 check,
-                format!("the database can't be asked: {said}"),
+                format!("the database can't be asked: {}", words(&error)),
                 "connect as carousel_worker or postgres",
             );
             rest.iter().for_each(|later| self.skipped(later, check));
@@ -112,6 +117,20 @@ async fn who(report: &mut Report, client: &Client) -> Result<(), tokio_postgres:
     let row = client.query_one(statement, &[]).await?;
     let (user, version, tls): (String, String, String) = (row.get(0), row.get(1), row.get(2));
     report.passed("connection", format!("PostgreSQL {version} answers {user}, {tls}"));
+    Ok(())
+}
+
+/// Tries a write.
+async fn writes(report: &mut Report, client: &Client) -> Result<(), tokio_postgres::Error> {
+    match prove_write(client).await {
+        Ok(Ok(())) => report.passed("writes", "a write that was taken back went through"),
+        Ok(Err(Trouble { said, mend })) => report.failed("writes", said, mend),
+        // What is wrong with rights and tables has its own checks.
+        Err(error) if error.code().is_some_and(|code| code.code().starts_with("42")) => {
+            report.skipped("writes", "grants")
+        }
+        Err(error) => return Err(error),
+    }
     Ok(())
 }
 
@@ -141,34 +160,6 @@ fn skew(ahead: time::Duration, exchange: Duration) -> Option<String> {
     })
 }
 
-/// Why there is no connection, and what mends that.
-fn unreachable(error: &tokio_postgres::Error, user: &str) -> (String, String) {
-    let said = error.as_db_error().map_or_else(
-        // The outer words say which step failed, the cause says why.
-        || std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")),
-        |refusal| refusal.message().to_owned(),
-    );
-    let mend = if format!("{error:?}").contains("UnknownIssuer") {
-        "download the certificate that signed it (Database Settings, SSL Configuration) and name the file in CAROUSEL_DATABASE_CA".to_owned()
-    } else if error.code() == Some(&SqlState::INVALID_PASSWORD)
-        || error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
-    {
-        // A pooler wants the project behind the role's name.
-        let role = user.split('.').next().unwrap_or(user);
-        format!("check the password in DATABASE_URL, or set it: alter role {} login password '...';", quoted(role))
-    } else {
-        "check DATABASE_URL, and whether a firewall stands in between".to_owned()
-    };
-    (format!("the database can't be reached: {said}"), mend)
-}
-
-/// A name as it stands in SQL.
-pub(super) fn quoted(name: &str) -> String {
-    let plain = name.starts_with(|letter: char| letter.is_ascii_lowercase() || letter == '_')
-        && name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_');
-    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,12 +171,5 @@ mod tests {
         assert!(skew(time::Duration::seconds(61), at_once).unwrap().contains("60 s ahead of"));
         assert!(skew(time::Duration::seconds(-61), at_once).unwrap().contains("60 s behind"));
         assert_eq!(skew(time::Duration::seconds(12), Duration::from_secs(10)), None);
-    }
-
-    #[test]
-    fn a_name_is_quoted_where_sql_needs_it() {
-        assert_eq!(quoted("carousel_worker"), "carousel_worker");
-        assert_eq!(quoted("carousel_worker.abc"), "\"carousel_worker.abc\"");
-        assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
     }
 }

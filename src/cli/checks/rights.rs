@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::{Client, Error};
 
 use super::Report;
-use super::database::quoted;
 use super::promises::{Grant, PROMISES};
 use super::schema::line;
+use crate::database::quoted;
 
 /// Who comes through the API from a browser.
 const CLIENTS: [&str; 2] = ["anon", "authenticated"];
