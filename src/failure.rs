@@ -1,6 +1,11 @@
-//! What went wrong, as a stable code and words for the job's owner, and the one function that decides whether to try again.
+//! What went wrong, as a stable code and words for the job's owner, how far it reaches, and the one function that decides whether to try
+//! again.
+
+mod reach;
 
 use std::time::Duration;
+
+pub use reach::Reach;
 
 use crate::{image, job, provider, queue, storage};
 
@@ -61,6 +66,7 @@ impl Failure {
                 P::QuotaSpent { .. } => "quota_exhausted",
                 P::Unauthorized { .. } => "provider_unauthorized",
                 P::Forbidden { .. } => "provider_forbidden",
+                P::NotFound { .. } => "provider_not_found",
                 P::ModelNotFound { .. } => "model_not_found",
                 P::RateLimited { .. } => "rate_limited",
                 P::Overloaded { .. } => "provider_overloaded",
@@ -69,6 +75,7 @@ impl Failure {
                 P::Connect { .. } => "provider_unreachable",
                 P::Reset { .. } => "provider_connection_lost",
                 P::Truncated { .. } => "answer_truncated",
+                P::Empty { .. } => "answer_empty",
                 P::NotUnderstood { .. } => "answer_not_understood",
                 P::TooLarge { .. } => "answer_too_large",
                 P::UrlRefused { .. } => "answer_url_refused",
@@ -115,7 +122,7 @@ impl Failure {
                 P::BillingLimit { .. } | P::QuotaSpent { .. } => {
                     "The service has used up its budget at the provider. Try again later.".to_owned()
                 }
-                P::Unauthorized { .. } | P::Forbidden { .. } => {
+                P::Unauthorized { .. } | P::Forbidden { .. } | P::NotFound { .. } => {
                     "The service is not allowed to use the provider. Its operator must mend this.".to_owned()
                 }
                 P::ModelNotFound { .. } => "The provider does not have this model. Choose another one.".to_owned(),
@@ -125,6 +132,7 @@ impl Failure {
                 P::Server { .. } => "The provider failed several times. Try again later.".to_owned(),
                 P::Timeout { .. } => "The provider took too long. Try again later.".to_owned(),
                 P::Connect { .. } | P::Reset { .. } => "The provider could not be reached. Try again later.".to_owned(),
+                P::Empty { .. } => "The provider made no image. Try again, or change the prompt.".to_owned(),
                 P::Truncated { .. } | P::NotUnderstood { .. } | P::TooLarge { .. } | P::UrlRefused { .. } => {
                     "The provider's answer could not be used. Try again later.".to_owned()
                 }
@@ -181,6 +189,7 @@ impl Failure {
                             | P::Connect { .. }
                             | P::Reset { .. }
                             | P::Truncated { .. }
+                            | P::Empty { .. }
                             | P::NotUnderstood { .. }
                     )
             }
@@ -194,15 +203,16 @@ impl Failure {
 const INTERNAL: &str = "Something went wrong in the service. Try again later.";
 /// Tries of what may have been billed: once more, and no oftener, however many tries are allowed.
 const BILLED_TRIES: u32 = 2;
-/// How long nothing is begun when the account has no money, or a key is refused. Somebody must mend that first.
-const ACCOUNT_PAUSE: Duration = Duration::from_secs(300);
+/// How long nothing is begun when somebody must mend it first: the account, a key, an address, the bucket.
+pub const MENDING_PAUSE: Duration = Duration::from_secs(300);
 
 /// What becomes of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Try again after this time.
     Again(Duration),
-    /// It is no job that is wrong but the account at the provider, or the key for Storage: leave them alone for this time, and give the jobs back.
+    /// It is no job that is wrong but the account or the address at the provider, or the key for Storage: leave them alone for this time, and
+    /// give the jobs back.
     Pause(Duration),
     /// The same again would fail again.
     Final,
@@ -214,13 +224,16 @@ pub enum Verdict {
 /// together don't come back together.
 pub fn judge(failure: &Failure, tries: u32, most: u32) -> Verdict {
     use provider::Error as P;
-    if let Failure::Provider(P::QuotaSpent { .. } | P::BillingLimit { .. } | P::Unauthorized { .. }) = failure {
-        return Verdict::Pause(ACCOUNT_PAUSE);
+    if let Failure::Provider(
+        P::QuotaSpent { .. } | P::BillingLimit { .. } | P::Unauthorized { .. } | P::NotFound { .. },
+    ) = failure
+    {
+        return Verdict::Pause(MENDING_PAUSE);
     }
     // No job's sources can be had, and no owner is to blame.
     if let Failure::Fetch { error: storage::Error::Unauthorized { .. } | storage::Error::NoBucket { .. }, .. } = failure
     {
-        return Verdict::Pause(ACCOUNT_PAUSE);
+        return Verdict::Pause(MENDING_PAUSE);
     }
     let most = if failure.may_be_billed() { most.min(BILLED_TRIES) } else { most };
     if tries >= most || !failure.may_pass() {

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
-use super::{Failure, Verdict, judge};
+use super::{Failure, Reach, Verdict, judge};
+use crate::job::{Format, Size};
 use crate::provider::{Error, Told};
-use crate::storage;
+use crate::{image, storage};
 
 fn told(should_retry: Option<bool>) -> Box<Told> {
     Box::new(Told { message: "it said so".to_owned(), should_retry, ..Told::default() })
@@ -40,8 +41,33 @@ fn what_may_be_billed_is_tried_once_more_only() {
 fn money_and_keys_pause_and_a_refusal_is_final_whatever_a_header_wishes() {
     let spent = Failure::Provider(Error::QuotaSpent { told: told(Some(true)) });
     assert!(matches!(judge(&spent, 1, 5), Verdict::Pause(_)));
+    let nowhere = Failure::Provider(Error::NotFound { told: told(Some(true)) });
+    assert!(matches!(judge(&nowhere, 1, 5), Verdict::Pause(_)), "the operator's address is no job's fault");
     let refused = Failure::Provider(Error::Moderation { details: None, told: told(Some(true)) });
     assert_eq!(judge(&refused, 1, 5), Verdict::Final);
+}
+
+#[test]
+fn what_is_wrong_for_every_image_alike_reaches_further_than_its_own() {
+    let provider = |error: fn(Box<Told>) -> Error| Failure::Provider(error(told(None)));
+    let size = Size { width: 16, height: 16 };
+    let rows = [
+        (provider(|told| Error::UrlRefused { told }), Reach::Provider),
+        (provider(|told| Error::NotUnderstood { told }), Reach::Provider),
+        (provider(|told| Error::NotFound { told }), Reach::Provider),
+        (Failure::Result(image::Error::WrongSize { found: size, wanted: size }), Reach::Provider),
+        (Failure::Result(image::Error::WrongFormat { found: Format::Png, wanted: Format::Webp }), Reach::Provider),
+        (Failure::Result(image::Error::Damaged { reason: String::new() }), Reach::Image),
+        (provider(|told| Error::ModelNotFound { told }), Reach::Job),
+        (provider(|told| Error::Moderation { details: None, told }), Reach::Image),
+        (provider(|told| Error::Empty { told }), Reach::Image),
+        (Failure::Upload(storage::Error::NotFound { message: String::new() }), Reach::Bucket),
+        (Failure::Upload(storage::Error::UnsupportedType { message: String::new() }), Reach::Bucket),
+        (Failure::Upload(storage::Error::Denied { message: String::new() }), Reach::Bucket),
+    ];
+    for (failure, reach) in rows {
+        assert_eq!(failure.reach(), reach, "{failure}");
+    }
 }
 
 #[test]

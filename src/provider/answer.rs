@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
+use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 
@@ -59,15 +60,23 @@ pub(super) struct Limits {
 
 /// An answer whose body is still coming.
 pub(super) struct Incoming<'a> {
-    pub(super) response: Response,
-    pub(super) head: &'a Head,
+    response: Response,
+    head: &'a Head,
     pub(super) limits: Limits,
+    /// Whether bytes of the body have come: a server may send the head at once, and be silent for as long as it works.
+    begun: bool,
 }
 
-impl Incoming<'_> {
-    /// The next bytes, or nothing at the end. `patient`: silence is not counted, only the deadline.
+impl<'a> Incoming<'a> {
+    /// An answer of which only the head has come.
+    pub(super) fn new(response: Response, head: &'a Head, limits: Limits) -> Self {
+        Self { response, head, limits, begun: false }
+    }
+
+    /// The next bytes, or nothing at the end. `patient`: silence is not counted, only the deadline, as it is before the first byte.
     pub(super) async fn next(&mut self, patient: bool) -> Result<Option<Bytes>, Error> {
         let silent = Instant::now() + self.limits.silence;
+        let patient = patient || !self.begun;
         let until = if patient { self.limits.deadline } else { self.limits.deadline.min(silent) };
         let Ok(chunk) = timeout_at(until, self.response.chunk()).await else {
             let what = if until == self.limits.deadline { Wait::Total } else { Wait::Silence };
@@ -76,6 +85,7 @@ impl Incoming<'_> {
         };
         let chunk = chunk.map_err(|_| self.truncated())?;
         let size = chunk.as_ref().map_or(0, Bytes::len);
+        self.begun |= size > 0;
         let too_large = || Error::TooLarge { told: self.head.told("it sent more bytes than configuration allows") };
         self.limits.bytes = self.limits.bytes.checked_sub(size).ok_or_else(too_large)?;
         Ok(chunk)
@@ -125,7 +135,16 @@ impl Incoming<'_> {
         secrets: Secrets<'_>,
     ) -> Result<Content, Error> {
         let kind = self.response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-        if kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream") {
+        let kind = kind.trim_start().to_ascii_lowercase();
+        if kind.starts_with("text/html") {
+            // Some other server's, which has made nothing.
+            return Err(Error::NotFound { told: self.head.told("it answers with a web page") });
+        }
+        if let Some(encoding) = &self.head.encoding {
+            let message = format!("it sent the answer compressed ({encoding}), which it was asked not to do");
+            return Err(Error::NotUnderstood { told: self.head.told(&message) });
+        }
+        if kind.starts_with("text/event-stream") {
             self.read_events(transfers, partials, secrets).await
         } else {
             self.read_document(transfers, secrets).await
@@ -133,14 +152,20 @@ impl Incoming<'_> {
     }
 
     async fn read_document(&mut self, transfers: &Arc<Semaphore>, secrets: Secrets<'_>) -> Result<Content, Error> {
-        let permit = self.permit(transfers).await;
         let expected = self.response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         let mut reader = Reader::with_room(expected.min(self.limits.bytes));
+        // While the provider works, nothing is held, whatever it sends to keep the connection: spaces are no answer yet.
+        let mut permit = None;
         // An answer that is whole is not waited for any longer, even when its connection has no end.
         while !reader.is_complete() {
-            let Some(chunk) = self.next(false).await? else { break };
+            let Some(chunk) = self.next(!reader.has_begun()).await? else { break };
+            if permit.is_none() {
+                permit = Some(self.permit(transfers).await);
+            }
             reader.feed(&chunk).map_err(|broken| self.broken(broken))?;
+            permit = permit.filter(|_| reader.has_begun());
         }
+        let permit = permit.ok_or_else(|| self.truncated())?;
         let document = reader.finish().map_err(|broken| self.broken(broken))?;
         self.content(document, permit, secrets)
     }
@@ -225,6 +250,9 @@ impl Incoming<'_> {
             document::Found::Broken => return Err(not_understood("it sent an image that is no base64")),
             document::Found::Nothing if document.member("error").is_some() => {
                 return Err(refusal::in_success(self.head, &document.value, secrets));
+            }
+            document::Found::Nothing if document.member("data").is_some_and(|data| *data == json!([])) => {
+                return Err(Error::Empty { told: self.head.told("its list of images is empty") });
             }
             document::Found::Nothing => return Err(not_understood("it sent no image")),
         };

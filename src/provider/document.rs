@@ -1,6 +1,6 @@
 //! One JSON document of an answer, read as it comes, its images decoded on the way.
 //!
-//! Megabytes of base64 never stand in memory: the text of each `b64_json` goes through [`Decoder`] at once. The rest, some hundred bytes, is kept
+//! Megabytes of base64 never stand in memory: the text of each `b64_json`, and of each `url` that holds its data, goes through [`Decoder`] at once. The rest, some hundred bytes, is kept
 //! as it is, with a number in place of each image, and parsed when it is whole. So key order, escapes, nulls and unknown nested
 //! values are a JSON parser's business, and this file only has to know where strings begin and end.
 
@@ -10,10 +10,12 @@ mod tests;
 use memchr::{memchr, memchr2};
 use serde_json::Value;
 
-use super::base64::Decoder;
+use super::base64::{DATA, Decoder};
 
 /// The key whose texts are images.
 const IMAGE_KEY: &[u8] = b"\"b64_json\"";
+/// The key whose texts are addresses; one that holds its data is an image as well.
+const ADDRESS_KEY: &[u8] = b"\"url\"";
 /// A longer text beside the images says nothing that is needed; it is read as an empty one.
 const MAX_TEXT: usize = 64 * 1024;
 /// What a document may say beside its images and long texts.
@@ -51,6 +53,8 @@ enum Place {
     Outside,
     /// In a string that is kept; after a backslash the next byte is part of it whatever it is.
     Text { escaped: bool },
+    /// In a string that is an address, as long as it may be one that holds its data.
+    Address,
     /// In a string that is an image.
     Image { decoder: Decoder, escape: Escape },
 }
@@ -77,6 +81,11 @@ impl Reader {
         self.complete
     }
 
+    /// Whether something of the document has come, and not only the space before it.
+    pub(super) fn has_begun(&self) -> bool {
+        !self.rest.is_empty()
+    }
+
     /// Whether the document is these bytes exactly.
     pub(super) fn is(&self, bytes: &[u8]) -> bool {
         self.rest == bytes
@@ -88,6 +97,7 @@ impl Reader {
             let taken = match &mut self.place {
                 Place::Outside => self.outside(bytes)?,
                 Place::Text { .. } => self.text(bytes),
+                Place::Address => self.address(bytes[0]),
                 Place::Image { .. } => self.image(bytes),
             };
             bytes = &bytes[taken..];
@@ -121,22 +131,45 @@ impl Reader {
         if self.depth == 0 {
             return Err(Broken::NotUnderstood("no JSON object"));
         }
-        if self.follows_image_key() {
-            self.rest.extend(self.images.len().to_string().bytes());
-            let decoder = Decoder::with_room(std::mem::take(&mut self.expected));
-            self.place = Place::Image { decoder, escape: Escape::None };
+        if self.follows(IMAGE_KEY) {
+            self.begin_image();
         } else {
+            let place = if self.follows(ADDRESS_KEY) { Place::Address } else { Place::Text { escaped: false } };
             self.string = self.rest.len();
             self.rest.push(b'"');
-            self.place = Place::Text { escaped: false };
+            self.place = place;
         }
         Ok(end + 1)
     }
 
-    /// Whether the string before was the image key and only a colon stands between.
-    fn follows_image_key(&self) -> bool {
+    /// Whether the string before was this key and only a colon stands between.
+    fn follows(&self, key: &[u8]) -> bool {
         let before = &self.rest[self.string..];
-        before.strip_prefix(IMAGE_KEY).is_some_and(|rest| rest.trim_ascii() == b":")
+        before.strip_prefix(key).is_some_and(|rest| rest.trim_ascii() == b":")
+    }
+
+    fn begin_image(&mut self) {
+        self.rest.extend(self.images.len().to_string().bytes());
+        let decoder = Decoder::with_room(std::mem::take(&mut self.expected));
+        self.place = Place::Image { decoder, escape: Escape::None };
+    }
+
+    /// Takes a letter of an address: the decoder goes on once it is sure that the address holds its data.
+    fn address(&mut self, letter: u8) -> usize {
+        let letters = self.rest.len() - self.string - 1;
+        if !letter.eq_ignore_ascii_case(&DATA[letters]) {
+            self.place = Place::Text { escaped: false };
+            return 0;
+        }
+        self.rest.push(letter);
+        if letters + 1 == DATA.len() {
+            self.rest.truncate(self.string);
+            self.begin_image();
+            if let Place::Image { decoder, .. } = &mut self.place {
+                decoder.push(DATA);
+            }
+        }
+        1
     }
 
     fn text(&mut self, bytes: &[u8]) -> usize {
@@ -255,11 +288,13 @@ impl Document {
         let entries = self.value.get("data").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let mut broken = false;
         for entry in entries.iter().chain([&self.value]) {
-            let number = entry.get("b64_json").and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok());
-            match number.and_then(|number| self.images.get_mut(number)).map(Option::take) {
-                Some(Some(image)) if !image.is_empty() => return Found::Image(image),
-                Some(None) => broken = true,
-                Some(Some(_)) | None => {}
+            for key in ["b64_json", "url"] {
+                let number = entry.get(key).and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok());
+                match number.and_then(|number| self.images.get_mut(number)).map(Option::take) {
+                    Some(Some(image)) if !image.is_empty() => return Found::Image(image),
+                    Some(None) => broken = true,
+                    Some(Some(_)) | None => {}
+                }
             }
             if let Some(url) = entry.get("url").and_then(Value::as_str).filter(|url| !url.is_empty()) {
                 return Found::Url(url.to_owned());

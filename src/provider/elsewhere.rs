@@ -35,7 +35,7 @@ pub(super) async fn fetch(client: &Client, url: Url, head: &Head, limits: Limits
     if !response.status().is_success() {
         return Err(failed(&format!("it gave an address that answers with status {}", response.status().as_u16())));
     }
-    let mut incoming = Incoming { response, head, limits };
+    let mut incoming = Incoming::new(response, head, limits);
     let mut image = Vec::new();
     while let Some(chunk) = incoming.next(false).await? {
         image.extend_from_slice(&chunk);

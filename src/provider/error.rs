@@ -69,6 +69,11 @@ pub enum Error {
     /// The key may not do this, for example because the organization is not verified for the model.
     #[error("the provider does not allow this to the key; verify the organization for the model: {told}")]
     Forbidden { told: Box<Told> },
+    /// There are no edits at this address.
+    #[error(
+        "nothing makes images at the provider's address; check OPENAI_BASE_URL, which ends in /v1 at OpenAI: {told}"
+    )]
+    NotFound { told: Box<Told> },
     /// The provider does not have this model, or not any more.
     #[error("the provider does not have this model; choose another one: {told}")]
     ModelNotFound { told: Box<Told> },
@@ -121,7 +126,10 @@ pub enum Error {
     /// The answer breaks off. The edit was made, and billed.
     #[error("the provider's answer breaks off: {told}")]
     Truncated { told: Box<Told> },
-    /// The answer is no answer to an edit. It may have been made, and billed.
+    /// The answer is one to an edit, with no image in it. It may have been billed.
+    #[error("the provider made no image: {told}")]
+    Empty { told: Box<Told> },
+    /// The answer is no answer to an edit. The edit may have been made, and billed.
     #[error("the provider's answer is not understood: {told}")]
     NotUnderstood { told: Box<Told> },
     /// The answer is larger than configuration allows. The edit was made, and billed.
@@ -146,6 +154,8 @@ impl Error {
             | Self::QuotaSpent { told }
             | Self::Unauthorized { told }
             | Self::Forbidden { told }
+            | Self::NotFound { told }
+            | Self::Empty { told }
             | Self::ModelNotFound { told }
             | Self::RateLimited { told, .. }
             | Self::Overloaded { told, .. }
@@ -192,9 +202,11 @@ impl Error {
             Self::Server { may_be_billed, .. }
             | Self::Timeout { may_be_billed, .. }
             | Self::Reset { may_be_billed, .. } => *may_be_billed,
-            Self::Truncated { .. } | Self::NotUnderstood { .. } | Self::TooLarge { .. } | Self::UrlRefused { .. } => {
-                true
-            }
+            Self::Truncated { .. }
+            | Self::Empty { .. }
+            | Self::NotUnderstood { .. }
+            | Self::TooLarge { .. }
+            | Self::UrlRefused { .. } => true,
             _ => false,
         }
     }

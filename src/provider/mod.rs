@@ -33,7 +33,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::multipart::Form;
 use reqwest::{Certificate, Client, Url, redirect};
 use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret, SecretString};
@@ -133,6 +134,15 @@ pub struct Answer {
     pub permit: OwnedSemaphorePermit,
 }
 
+/// What a check has learnt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learnt {
+    /// The provider accepts the key.
+    KeyAccepted,
+    /// There is something that makes edits, and refuses one of nothing whether it accepts the key or not.
+    NothingOfTheKey,
+}
+
 /// The provider.
 #[derive(Debug)]
 pub struct Provider {
@@ -157,7 +167,10 @@ impl Provider {
         let mut value = HeaderValue::try_from(value)
             .map_err(|_| unusable("OPENAI_API_KEY has characters that no key has, perhaps a line end"))?;
         value.set_sensitive(true);
+        // Pictures don't get smaller, and what comes compressed could not be read.
+        let plain = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
         let mut client = Client::builder()
+            .default_headers(plain)
             .user_agent(concat!("carousel/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .http1_only()
@@ -204,7 +217,7 @@ impl Provider {
         let succeeded = response.status().is_success();
         let bytes = self.settings.max_answer_bytes.saturating_mul(1 + usize::from(edit.partial_images));
         let limits = Limits { silence: self.settings.silence_timeout, deadline, bytes, partials: edit.partial_images };
-        let mut incoming = Incoming { response, head: &head, limits };
+        let mut incoming = Incoming::new(response, &head, limits);
         if !succeeded {
             return Err(refusal::by_status(&head, &incoming.read_error().await, secrets));
         }
@@ -224,19 +237,18 @@ impl Provider {
         Ok(Answer { image, usage, request_id: head.request_id, permit })
     }
 
-    /// Makes sure that the provider answers and accepts the key, by asking for its models.
-    ///
-    /// A compatible server need not have that list: one that says so passes.
-    pub async fn check(&self) -> Result<(), Error> {
+    /// Makes sure that the provider answers, makes edits and accepts the key, by asking for its models. A compatible server need not have
+    /// that list: of one that says so, it is only known that it makes edits.
+    pub async fn check(&self) -> Result<Learnt, Error> {
         let deadline = Instant::now() + self.settings.connect_timeout + self.settings.silence_timeout;
         let nothing = Upload::new(&[], None);
         let response = self.send(self.client.get(self.address("models")), &nothing, deadline).await?;
         let head = Head::of(&response);
         let status = response.status();
         let limits = Limits { silence: self.settings.silence_timeout, deadline, bytes: usize::MAX, partials: 0 };
-        let mut incoming = Incoming { response, head: &head, limits };
-        if matches!(status.as_u16(), 404 | 405) {
-            return Ok(());
+        let mut incoming = Incoming::new(response, &head, limits);
+        if matches!(status.as_u16(), 404 | 405 | 410) {
+            return self.check_edits().await;
         }
         if !status.is_success() {
             let secrets = Secrets { key: self.settings.api_key.expose_secret(), prompt: "" };
@@ -244,9 +256,31 @@ impl Provider {
         }
         let begin = incoming.next(false).await?.unwrap_or_default();
         if begin.trim_ascii_start().starts_with(b"{") {
-            Ok(())
+            Ok(Learnt::KeyAccepted)
         } else {
-            Err(Error::NotUnderstood { told: head.told("it sent no list of models; check OPENAI_BASE_URL") })
+            Err(Error::NotFound { told: head.told("it sent no list of models") })
+        }
+    }
+
+    /// Makes sure that there is something that makes edits, with one that has neither picture nor prompt: nothing can be made of it, nor billed.
+    async fn check_edits(&self) -> Result<Learnt, Error> {
+        let deadline = Instant::now() + self.settings.connect_timeout + self.settings.silence_timeout;
+        let nothing = Upload::new(&[], None);
+        let request = self.client.post(self.address("images/edits")).multipart(Form::new().text("n", "1"));
+        let response = self.send(request, &nothing, deadline).await?;
+        let head = Head::of(&response);
+        let succeeded = response.status().is_success();
+        let limits = Limits { silence: self.settings.silence_timeout, deadline, bytes: usize::MAX, partials: 0 };
+        let incoming = Incoming::new(response, &head, limits);
+        if succeeded {
+            return Err(Error::NotFound { told: head.told("it takes an edit of nothing for one") });
+        }
+        let secrets = Secrets { key: self.settings.api_key.expose_secret(), prompt: "" };
+        match refusal::by_status(&head, &incoming.read_error().await, secrets) {
+            Error::InvalidRequest { .. } | Error::InvalidImage { .. } | Error::ModelNotFound { .. } => {
+                Ok(Learnt::NothingOfTheKey)
+            }
+            error => Err(error),
         }
     }
 

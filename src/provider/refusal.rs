@@ -40,6 +40,8 @@ const SERVER: &[&str] = &["server_error", "image_generation_server_error", "inte
 pub(super) struct Head {
     pub(super) status: u16,
     pub(super) request_id: Option<String>,
+    /// How the body is compressed, if it is; nothing was asked for, and nothing of it can be read.
+    pub(super) encoding: Option<String>,
     should_retry: Option<bool>,
     retry_after: Option<Duration>,
 }
@@ -51,14 +53,18 @@ impl Head {
 
     pub(super) fn read(status: u16, headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+        // They stand in log lines: `to_str` lets tabs and spaces pass.
+        let word = |text: &str, most: usize| {
+            let word: String = text.chars().filter(char::is_ascii_graphic).take(most).collect();
+            Some(word).filter(|word| !word.is_empty())
+        };
         // Azure has a name of its own for it.
         let id = text("x-request-id").or_else(|| text("apim-request-id"));
+        let encoding = text("content-encoding").filter(|encoding| !encoding.eq_ignore_ascii_case("identity"));
         Self {
             status,
-            // It stands in log lines: `to_str` lets tabs and spaces pass.
-            request_id: id
-                .map(|id| id.chars().filter(char::is_ascii_graphic).take(128).collect::<String>())
-                .filter(|id| !id.is_empty()),
+            request_id: id.and_then(|id| word(id, 128)),
+            encoding: encoding.and_then(|encoding| word(encoding, 32)),
             should_retry: match text("x-should-retry") {
                 Some("true") => Some(true),
                 Some("false") => Some(false),
@@ -87,6 +93,8 @@ struct Said {
     /// Code, type and inner code, in this order.
     words: Vec<String>,
     details: Option<String>,
+    /// Whether it says that it is about the model.
+    of_model: bool,
 }
 
 impl Said {
@@ -100,8 +108,12 @@ impl Said {
         };
         let words = ["/code", "/type", "/innererror/code", "/inner_error/code"];
         let details = error.get("moderation_details").filter(|details| !details.is_null());
+        let message = error.as_str().map(str::to_owned).or_else(|| text("/message")).or_else(|| text("/detail"));
+        // Not every server has a code or a parameter for it.
+        let named = message.as_ref().is_some_and(|message| message.to_ascii_lowercase().contains("model"));
         Self {
-            message: error.as_str().map(str::to_owned).or_else(|| text("/message")).or_else(|| text("/detail")),
+            of_model: named || text("/param").as_deref() == Some("model"),
+            message,
             words: words.into_iter().filter_map(text).collect(),
             details: details.map(Value::to_string),
         }
@@ -115,6 +127,13 @@ impl Said {
 /// The meaning of an answer whose status is no success. `body` is as much of the body as came.
 pub(super) fn by_status(head: &Head, body: &[u8], secrets: Secrets<'_>) -> Error {
     let said = match serde_json::from_slice::<Value>(body) {
+        Err(_) if head.encoding.is_some() => Said {
+            message: head
+                .encoding
+                .as_ref()
+                .map(|encoding| format!("it gives a reason that is compressed ({encoding})")),
+            ..Said::default()
+        },
         Ok(value) => Said::read(&value),
         Err(_) => Said { message: plain(body), ..Said::default() },
     };
@@ -123,10 +142,10 @@ pub(super) fn by_status(head: &Head, body: &[u8], secrets: Secrets<'_>) -> Error
     by_code(head, &said, told, secrets).unwrap_or_else(|told| {
         let (status, retry_after) = (head.status, head.retry_after);
         match status {
-            300..=399 => {
-                let message = "it answers with a redirect, which is not followed; check OPENAI_BASE_URL";
-                Error::InvalidRequest { told: head.told(message) }
-            }
+            300..=399 => Error::NotFound { told: head.told("it answers with a redirect, which is not followed") },
+            404 if said.of_model => Error::ModelNotFound { told },
+            // Nothing of the request was looked at: there is no such place.
+            404 | 405 | 410 => Error::NotFound { told },
             401 => Error::Unauthorized { told },
             403 => Error::Forbidden { told },
             // Conflicts and requests that came too slowly: nothing was made, and another try may do.

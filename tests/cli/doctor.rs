@@ -247,6 +247,18 @@ async fn a_wrong_key_is_named() {
         let (_, detail, mend) = found.unwrap_or_else(|| panic!("{variable} {check}: {findings:#?}"));
         assert!(code == 1 && (detail.contains(variable) || mend.contains(variable)), "{detail}; {mend}");
     }
+    // Without its /v1 the address says nothing of a key, right or wrong.
+    for key in [None, Some("wrong")] {
+        let mut command = doctor(&deployment);
+        let base = command.as_std().get_envs().find(|(name, _)| *name == "OPENAI_BASE_URL").and_then(|(_, base)| base);
+        let base = base.and_then(|base| base.to_str()).unwrap().trim_end_matches("/v1").to_owned();
+        command.env("OPENAI_BASE_URL", base);
+        key.map(|key| command.env("OPENAI_API_KEY", key));
+        let (code, findings) = examined(command).await;
+        let failed = of(&findings, "failed");
+        assert!(code == 1 && failed.len() == 1 && failed[0].0 == "provider", "{failed:?}");
+        assert!(failed[0].1.contains("/v1") && failed[0].2.contains("OPENAI_BASE_URL"), "{failed:?}");
+    }
     let mut with_password = doctor(&deployment);
     with_password
         .env("SUPABASE_URL", "http://user:hidden@127.0.0.1:1")

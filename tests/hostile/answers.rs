@@ -100,9 +100,7 @@ fn words(own: &str) -> Vec<Trap> {
     let said = |message: String| json!({ "error": { "message": message, "code": "odd" } });
     let forged = format!("no:\r\n2026-11-22T00:00:00Z ERROR FORGED \u{1b}[31m\u{202e} {KEY} trap:forged. {PROMPT}");
     let page = format!("<html>{forged}</html>");
-    let redirect = format!("location: {own}/v1/elsewhere\r\n");
     vec![
-        trap("redirect", answer("307 Temporary Redirect", &redirect, ""), "invalid_request"),
         trap("huge", json_answer("400 Bad Request", &said("sorry ".repeat(1 << 20))), "invalid_request"),
         trap("forged", json_answer("400 Bad Request", &said(forged.clone())), "invalid_request"),
         trap("plain", answer("400 Bad Request", "", forged), "invalid_request"),
@@ -110,7 +108,8 @@ fn words(own: &str) -> Vec<Trap> {
         trap("loopback", url(&format!("{own}/picture.png")), "answer_url_refused"),
         trap("metadata", url("http://169.254.169.254/latest/meta-data"), "answer_url_refused"),
         trap("file", url("file:///etc/passwd"), "answer_url_refused"),
-        trap("data", url("data:image/png;base64,AQID"), "answer_url_refused"),
+        trap("data", url("data:image/png;base64,AQID"), "result_not_an_image"),
+        trap("text", url("data:text/html,<script>alert(1)</script>"), "answer_not_understood"),
     ]
 }
 
@@ -123,7 +122,9 @@ fn named(request: &Request) -> Option<String> {
 
 async fn submit(person: &Person<'_>, source: &str, name: &str, format: &str) -> String {
     let prompt = format!("trap:{name}. {PROMPT}");
-    person.submit(&json!({ "prompt": prompt, "source_paths": [source], "output_format": format })).await
+    // A model of one's own choice: what it does is no reason to leave the provider alone.
+    let model = "gpt-image-2-2026-04-21";
+    person.submit(&json!({ "prompt": prompt, "source_paths": [source], "output_format": format, "model": model })).await
 }
 
 async fn springs(deployment: &Deployment, traps: Vec<Trap>) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use carousel::failure::{Failure, Verdict, judge};
+use carousel::failure::{Failure, Reach, Verdict, judge};
 use carousel::image::Error as Picture;
 use carousel::job::{Format, Size};
 use carousel::migrations::MIGRATIONS;
@@ -27,11 +27,13 @@ fn failures() -> Vec<Failure> {
         Provider::QuotaSpent { told: told() },
         Provider::Unauthorized { told: told() },
         Provider::Forbidden { told: told() },
+        Provider::NotFound { told: told() },
         Provider::ModelNotFound { told: told() },
         Provider::RateLimited { retry_after: None, slow_down: false, told: told() },
         Provider::Overloaded { retry_after: None, told: told() },
         Provider::Connect { told: told() },
         Provider::Truncated { told: told() },
+        Provider::Empty { told: told() },
         Provider::NotUnderstood { told: told() },
         Provider::TooLarge { told: told() },
         Provider::UrlRefused { told: told() },
@@ -125,6 +127,18 @@ fn every_code_of_a_failure_is_told_with_whether_it_is_tried_again() {
         let who = ["owner", "operator", "time"];
         assert!(who.iter().any(|who| row[2].starts_with(who)), "{} is mended by {}", row[0], row[2]);
     }
+}
+
+#[test]
+fn every_code_of_what_is_wrong_as_a_whole_is_told() {
+    let text = readme();
+    let (_, list) = text.split_once("*as a whole*: ").expect("the list is there");
+    let told: BTreeSet<String> = marked(list.split(". ").next().unwrap_or_default(), '`').into_iter().collect();
+    let whole = failures().into_iter().filter(|failure| matches!(failure.reach(), Reach::Provider | Reach::Bucket));
+    // Those after a pause are given back at once, and have a row of their own in the list.
+    let expected: BTreeSet<String> =
+        whole.filter(|failure| again(failure) != "after a pause").map(|failure| failure.code().to_owned()).collect();
+    assert_eq!(told, expected);
 }
 
 #[test]

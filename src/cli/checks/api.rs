@@ -1,5 +1,6 @@
 //! The project's API with each of its keys, the bucket, and the provider.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use reqwest::{Client, redirect};
@@ -10,7 +11,7 @@ use url::Url;
 use super::Report;
 use super::settings::{Given, Settings, shown};
 use crate::client::{Change, Project};
-use crate::provider::Provider;
+use crate::provider::{self, Learnt, Provider};
 use crate::storage::{self, Storage};
 
 /// How long the API may take for one row.
@@ -184,17 +185,30 @@ pub(super) async fn provider(settings: &Settings) -> Report {
             return report;
         }
     };
+    let address = shown(&settings.base_url);
+    let unusable = |error: &dyn Display| format!("the provider at {address} can't be used: {error}");
+    let both = "check OPENAI_API_KEY and OPENAI_BASE_URL";
     let checked = match Provider::new(settings.clone()) {
-        Ok(provider) => provider.check().await.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+        Ok(provider) => provider.check().await,
+        Err(error) => {
+            report.failed("provider", unusable(&error), both);
+            return report;
+        }
     };
     match checked {
-        Ok(()) => report.passed("provider", format!("{} accepts the key", shown(&settings.base_url))),
-        Err(error) => report.failed(
+        Ok(Learnt::KeyAccepted) => report.passed("provider", format!("{address} accepts the key")),
+        Ok(Learnt::NothingOfTheKey) => report.warning(
             "provider",
-            format!("the provider at {} can't be used: {error}", shown(&settings.base_url)),
-            "check OPENAI_API_KEY and OPENAI_BASE_URL",
+            format!("{address} makes images and has no list of models, so whether it accepts the key is not known"),
+            "run a job of one image, and check OPENAI_API_KEY if it does not end",
         ),
+        Err(error) => {
+            let mend = match error {
+                provider::Error::NotFound { .. } => "export OPENAI_BASE_URL=https://api.openai.com/v1 (with the /v1)",
+                _ => both,
+            };
+            report.failed("provider", unusable(&error), mend);
+        }
     }
     report
 }

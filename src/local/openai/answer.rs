@@ -21,6 +21,8 @@ pub(super) enum Payload {
     Junk(&'static str),
     /// In `url`.
     Url(String),
+    /// In the member of this name, as a data address.
+    Data(&'static str, Bytes),
 }
 
 /// What is known of the pictures besides themselves.
@@ -78,6 +80,10 @@ impl About<'_> {
                 vec![Piece::text("\"b64_json\":\""), Piece::Base64(file), Piece::text(other("url"))]
             }
             Payload::Junk(junk) => vec![Piece::text(format!("\"b64_json\":\"{junk}{}", other("url")))],
+            Payload::Data(name, file) => {
+                let begin = Piece::text(format!("\"{name}\":\"data:image/png;base64,"));
+                vec![begin, Piece::Base64(file), Piece::text("\"")]
+            }
             Payload::Url(url) => vec![Piece::text(format!("\"url\":\"{url}{}", other("b64_json")))],
         }
     }

@@ -41,6 +41,14 @@ pub enum Fault {
     WrongFormat,
     /// `url` instead of `b64_json`, as compatible servers answer.
     Url,
+    /// A data address in `b64_json`, as some compatible servers answer.
+    DataAddress,
+    /// A data address in `url`.
+    DataUrl,
+    /// An answer that says that it is compressed, as proxies do that were asked not to.
+    Compressed,
+    /// Sent on to another address, whatever is asked for. Not billed.
+    Redirect,
     /// No `usage`.
     NoUsage,
     /// A stream ends with `event: error` after its first partial picture. An answer that is no stream fails with 500.

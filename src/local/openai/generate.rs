@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
@@ -106,6 +106,8 @@ impl Generation {
             drawn.await.map_err(|_| ApiError::generation_failed())?.map_err(|_| ApiError::generation_failed())?;
         let payload = |file: Bytes| match self.fault {
             Some(Fault::NotAnImage) => Payload::File(Bytes::from_static(b"this is not a picture")),
+            Some(Fault::DataAddress) => Payload::Data("b64_json", file),
+            Some(Fault::DataUrl) => Payload::Data("url", file),
             Some(Fault::NotBase64) => Payload::Junk("this is *not* base64!"),
             Some(Fault::Url) => Payload::Url(format!("{}/generated/{}", self.origin, service.hosted.put(format, file))),
             _ => Payload::File(file),
@@ -141,6 +143,9 @@ impl Generation {
         let dripping = matches!(self.fault, Some(Fault::Dripping));
         let mut response = Response::new(body::send(pieces, dripping, self.openai.0.gate.clone(), call));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if matches!(self.fault, Some(Fault::Compressed)) {
+            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         if said {
             response.headers_mut().insert(CONTENT_LENGTH, whole.into());
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -62,6 +62,7 @@ impl OpenAi {
         match fault {
             Some(Fault::Refused(error)) => return Err(error),
             Some(Fault::HtmlPage(status)) => return Ok(html_page(status)),
+            Some(Fault::Redirect) => return Ok(Redirect::permanent("/elsewhere").into_response()),
             Some(Fault::ErrorWith200(error)) => return Ok(axum::Json(error.body()).into_response()),
             Some(Fault::ResetEarly) => return Ok(reset(self, call)),
             _ => {}

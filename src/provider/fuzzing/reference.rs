@@ -8,8 +8,15 @@ use serde_json::Value;
 /// Texts from this length on may be left out, and documents from this length on be refused.
 const LONG: usize = 60 * 1024;
 
-/// The bytes of a base64 text, if it is one.
+/// The bytes of a base64 text, if it is one; also behind the head of a data address.
 pub(super) fn base64(text: &[u8]) -> Option<Vec<u8>> {
+    let scheme = text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"data:"));
+    let text = match text.iter().position(|byte| *byte == b',') {
+        Some(comma) if scheme && comma <= 256 => {
+            text[..comma].to_ascii_lowercase().ends_with(b";base64").then(|| &text[comma + 1..])?
+        }
+        _ => text,
+    };
     let forgiving = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);
@@ -37,7 +44,7 @@ fn same(expected: &Value, found: &Value, images: &[Option<Vec<u8>>]) {
             assert!(expected.keys().eq(found.keys()));
             for (key, expected) in expected {
                 match (expected, &found[key]) {
-                    (Value::String(text), Value::Number(number)) if key == "b64_json" => {
+                    (Value::String(text), Value::Number(number)) if key == "b64_json" || is_data(key, text) => {
                         let number = number.as_u64().and_then(|number| usize::try_from(number).ok());
                         let image = number.and_then(|number| images.get(number)).expect("a number names an image");
                         image_is(text, image.as_deref());
@@ -52,6 +59,11 @@ fn same(expected: &Value, found: &Value, images: &[Option<Vec<u8>>]) {
         }
         (expected, found) => assert_eq!(expected, found),
     }
+}
+
+/// Whether an address holds its data.
+fn is_data(key: &str, text: &str) -> bool {
+    key == "url" && text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
 }
 
 fn image_is(text: &str, image: Option<&[u8]>) {

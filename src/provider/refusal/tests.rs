@@ -8,6 +8,7 @@ fn head(status: u16) -> Head {
     Head {
         status,
         request_id: Some("req_1".into()),
+        encoding: None,
         should_retry: Some(false),
         retry_after: Some(Duration::from_secs(7)),
     }
@@ -41,7 +42,18 @@ fn every_row_of_the_table_has_its_meaning() {
         (403, error("", user), "Forbidden"),
         (404, error("model_not_found", user), "ModelNotFound"),
         (404, json!({ "error": { "code": "DeploymentNotFound" } }), "ModelNotFound"),
-        (404, json!({ "error": "no such page" }), "InvalidRequest"),
+        (404, json!({ "error": { "message": "m", "type": user, "param": "model", "code": null } }), "ModelNotFound"),
+        (
+            404,
+            json!({ "message": "The model `x` does not exist.", "type": "NotFoundError", "code": 404 }),
+            "ModelNotFound",
+        ),
+        (404, error("", user), "NotFound"),
+        (404, json!({ "error": "no such page" }), "NotFound"),
+        (404, json!({ "detail": "Not Found" }), "NotFound"),
+        (405, json!({ "detail": "Method Not Allowed" }), "NotFound"),
+        (410, json!({}), "NotFound"),
+        (301, json!({}), "NotFound"),
         (413, json!({}), "InvalidRequest"),
         (429, error("rate_limit_exceeded", "requests"), "RateLimited"),
         (429, error("rate_limit_exceeded", "insufficient_quota"), "QuotaSpent"),
@@ -57,7 +69,7 @@ fn every_row_of_the_table_has_its_meaning() {
         (503, error("server_is_overloaded", "server_error"), "Overloaded"),
         (503, error("", "server_error"), "Overloaded"),
         (524, json!({ "code": 524 }), "Server"),
-        (302, json!({}), "InvalidRequest"),
+        (308, json!({}), "NotFound"),
     ];
     for (status, body, expected) in rows {
         let found = by_status(&head(status), body.to_string().as_bytes(), SECRETS);
@@ -92,6 +104,11 @@ fn a_body_that_is_no_json_still_has_a_meaning() {
     let page = by_status(&head(502), b"\n<html><script>alert(1)</script>", SECRETS);
     assert_eq!(name(&page), "Server");
     assert_eq!(page.told().unwrap().message, "it answers with a web page");
+    for status in [302, 404, 405] {
+        let elsewhere = by_status(&head(status), b"<html>not here</html>", SECRETS);
+        let told = elsewhere.to_string();
+        assert!(told.contains("OPENAI_BASE_URL") && told.contains("/v1") && !elsewhere.may_be_billed(), "{told}");
+    }
     let text = by_status(&head(503), b"upstream connect error\r\n", SECRETS);
     assert_eq!(text.told().unwrap().message, "upstream connect error");
     assert_eq!(by_status(&head(500), b"\xff\xfe{", SECRETS).status(), Some(500));

@@ -208,6 +208,32 @@ async fn an_event_of_twenty_megabytes_is_read() {
 }
 
 #[tokio::test]
+async fn an_image_may_stand_in_a_data_address() {
+    let image = noise(300_000);
+    for head in ["data:image/png;base64,", "data:image\\/webp;base64,", "DATA:;BASE64,"] {
+        let text = format!("{head}{}", STANDARD.encode(&image));
+        let documents = [
+            format!(r#"{{"data":[{{"b64_json":"{text}"}}]}}"#),
+            format!(r#"{{"data":[{{"url":"{text}","b64_json":null}}]}}"#),
+            format!(r#"{{"data":[{{"b64_json":null,"url":"{text}"}}]}}"#),
+        ];
+        for document in documents {
+            let answer = edited(|_| (), answer("200 OK", JSON, document)).await;
+            assert!(answer.is_ok_and(|answer| answer.image == image), "{head}");
+        }
+        for key in ["b64_json", "url"] {
+            let last = event("image_edit.completed", &format!(r#"{{"{key}":"{text}"}}"#));
+            let answer = edited(|_| (), [SSE, &last].concat()).await;
+            assert!(answer.is_ok_and(|answer| answer.image == image), "{head} in an event");
+        }
+    }
+    for text in ["data:image/png,%89PNG", "data:image/png;base64,%%", "data:image/png;base64"] {
+        let result = edited(|_| (), answer("200 OK", JSON, body_with_url(text))).await;
+        assert!(matches!(result, Err(Error::NotUnderstood { .. })), "{text}: {result:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_without_its_end_is_truncated() {
     let begun = r#"data: {"type":"image_edit.completed","b64_json":"AAAA"#;
     for stream in [String::new(), partial(0, b"a"), partial(0, b"a") + "data: [DONE]\n\n", begun.to_owned()] {
@@ -236,6 +262,8 @@ async fn a_success_without_an_image_is_no_success() {
         (r#"{"error":{"code":"moderation_blocked"},"data":null}"#, "Moderation"),
         (r#"{"created":1,"data":[{"b64_json":null,"url":null}]}"#, "NotUnderstood"),
         (r#"{"data":[{"b64_json":"%%%%"}]}"#, "NotUnderstood"),
+        (r#"{"created":1,"images":["AAAA"]}"#, "NotUnderstood"),
+        (r#"{"created":1,"data":[]}"#, "Empty"),
         ("<html>gateway</html>", "NotUnderstood"),
         (r#"{"data":[{"b64_json":"AAAA"}]"#, "Truncated"),
         ("", "Truncated"),
@@ -244,6 +272,13 @@ async fn a_success_without_an_image_is_no_success() {
         let error = edited(|_| (), answer("200 OK", JSON, body)).await.unwrap_err();
         assert!(format!("{error:?}").starts_with(expected), "{body}: {error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_web_page_is_no_answer_of_the_provider() {
+    let page = answer("200 OK", "content-type: text/html; charset=utf-8\r\n", "<html>hello</html>");
+    let error = edited(|_| (), page).await.unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }) && !error.may_be_billed(), "{error:?}");
 }
 
 #[tokio::test]
@@ -257,7 +292,7 @@ async fn an_answer_beyond_the_limit_is_too_large() {
 async fn an_address_is_fetched_from_an_allowed_host_without_the_key() {
     let (wire, elsewhere) = (Wire::bind().await, Wire::bind().await);
     let (_folder, edit) = edit(&[b"source"]);
-    let body = format!(r#"{{"data":[{{"url":"{}"}}]}}"#, elsewhere.url("/image.png?sig=1"));
+    let body = body_with_url(elsewhere.url("/image.png?sig=1").as_str());
     let found = answer("200 OK", JSON, body);
     let transfers = permits(1);
 

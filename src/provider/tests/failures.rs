@@ -163,14 +163,23 @@ async fn every_wait_has_its_end() {
     let wire = Wire::bind().await;
     let transfers = permits(1);
     let headers = format!("HTTP/1.1 200 OK\r\n{JSON}content-length: 100\r\n\r\n{{\"data\":");
+    let (head, alive) = (&headers[..headers.len() - 8], format!("{}  ", &headers[..headers.len() - 8]));
+    let event = format!("{SSE}: alive\n\nevent: image_edit.completed\ndata: {{");
     let mut impatient = settings(&wire);
     impatient.silence_timeout = SHORT;
     let mut hurried = settings(&wire);
     hurried.total_timeout = 2 * SHORT;
+    let mut both = impatient.clone();
+    both.total_timeout = 2 * SHORT;
     let (small, large) = (noise(10), vec![7; 60_000_000]);
     // (settings, source, whether the server reads the request, what it sends, the wait that ends, may be billed)
     let cases = [
         ("silence in the answer", &impatient, &small, true, headers.as_str(), Wait::Silence, true),
+        ("silence in an event", &impatient, &small, true, event.as_str(), Wait::Silence, true),
+        // Before that the provider works, and may do so for as long as it has.
+        ("a head and nothing else", &both, &small, true, head, Wait::Total, true),
+        ("a head and spaces", &both, &small, true, alive.as_str(), Wait::Total, true),
+        ("a stream without an event", &both, &small, true, SSE, Wait::Total, true),
         ("no answer", &hurried, &small, true, "", Wait::Total, true),
         ("an answer that never ends", &hurried, &small, true, headers.as_str(), Wait::Total, true),
         ("an upload that is not taken", &impatient, &large, false, "", Wait::Silence, false),
@@ -192,6 +201,80 @@ async fn every_wait_has_its_end() {
         assert_eq!((what, may_be_billed), (wait, billed), "{name}");
         line.closed().await;
     }
+}
+
+#[tokio::test]
+async fn what_comes_long_after_its_head_is_read() {
+    let (wire, elsewhere) = (Wire::bind().await, Wire::bind().await);
+    let (_folder, edit) = edit(&[b"source"]);
+    let mut settings = settings(&wire);
+    settings.silence_timeout = SHORT;
+    settings.url_hosts = vec![elsewhere.address().to_string()];
+    let (provider, transfers) = (provider(settings), permits(1));
+    let address = body_with_url(elsewhere.url("/image.png").as_str());
+    let spent = r#"{"error":{"message":"no money","type":"insufficient_quota"}}"#;
+    let late = async |wire: &Wire, status: &str, body: &[u8]| {
+        let mut line = wire.accept().await;
+        line.request().await;
+        let whole = answer(status, JSON, body);
+        let (head, body) = whole.split_at(whole.len() - body.len());
+        line.send(head).await;
+        tokio::time::sleep(3 * SHORT).await;
+        line.send(body).await;
+    };
+    let whole = body(b"image");
+    let (result, ()) = tokio::join!(provider.edit(&edit, &transfers, None), late(&wire, "200 OK", whole.as_bytes()));
+    assert_eq!(result.unwrap().image, b"image");
+    let (result, ()) =
+        tokio::join!(provider.edit(&edit, &transfers, None), late(&wire, "429 Too Many Requests", spent.as_bytes()));
+    assert!(matches!(result, Err(Error::QuotaSpent { .. })), "the reason is waited for: {result:?}");
+    let (result, _, ()) = tokio::join!(
+        provider.edit(&edit, &transfers, None),
+        wire.answer(answer("200 OK", JSON, address)),
+        late(&elsewhere, "200 OK", b"picture")
+    );
+    assert_eq!(result.unwrap().image, b"picture");
+}
+
+#[tokio::test]
+async fn an_answer_that_has_not_begun_holds_no_permit() {
+    let wire = Wire::bind().await;
+    let (_folder, edit) = edit(&[b"source"]);
+    let (provider, transfers) = (provider(settings(&wire)), permits(1));
+    let whole = answer("200 OK", JSON, body(b"first"));
+    let head = whole.len() - body(b"first").len();
+    let first = async { provider.edit(&edit, &transfers, None).await.map(|answer| answer.image) };
+    let second = async {
+        let mut line = wire.accept().await;
+        line.request().await;
+        line.send(&whole[..head]).await;
+        let both =
+            tokio::join!(provider.edit(&edit, &transfers, None), wire.answer(answer("200 OK", JSON, body(b"second"))));
+        assert_eq!(both.0.unwrap().image, b"second", "it takes the only permit");
+        line.send(&whole[head..]).await;
+    };
+    assert_eq!(tokio::join!(first, second).0.unwrap(), b"first");
+}
+
+#[tokio::test]
+async fn a_compressed_answer_is_not_asked_for_and_told() {
+    let wire = Wire::bind().await;
+    let (_folder, edit) = edit(&[b"source"]);
+    let (provider, transfers) = (provider(settings(&wire)), permits(1));
+    for encoding in ["gzip", "br", "deflate, gzip"] {
+        for (status, billed) in [("200 OK", true), ("400 Bad Request", false)] {
+            let headers = format!("{JSON}content-encoding: {encoding}\r\n");
+            let compressed = answer(status, &headers, b"\x1f\x8b\x08\0\0\0\0\0");
+            let (result, request) = tokio::join!(provider.edit(&edit, &transfers, None), wire.answer(compressed));
+            assert_eq!(request.header("accept-encoding"), Some("identity"));
+            let error = result.unwrap_err();
+            let word = format!("compressed ({})", encoding.replace(' ', ""));
+            assert!(error.to_string().contains(&word) && error.may_be_billed() == billed, "{error}");
+        }
+    }
+    let same = answer("200 OK", &format!("{JSON}content-encoding: identity\r\n"), body(b"image"));
+    let (result, _) = tokio::join!(provider.edit(&edit, &transfers, None), wire.answer(same));
+    assert_eq!(result.unwrap().image, b"image");
 }
 
 #[tokio::test]
@@ -225,5 +308,5 @@ async fn a_redirect_is_not_followed() {
     let moved = answer("307 Temporary Redirect", &format!("location: {}\r\n", wire.url("/else")), "");
     let (result, _) = tokio::join!(provider.edit(&edit, &transfers, None), wire.answer(moved));
     let error = result.unwrap_err();
-    assert!(matches!(error, Error::InvalidRequest { .. }) && error.to_string().contains("OPENAI_BASE_URL"), "{error}");
+    assert!(matches!(error, Error::NotFound { .. }) && error.to_string().contains("OPENAI_BASE_URL"), "{error}");
 }

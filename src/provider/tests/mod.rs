@@ -76,6 +76,11 @@ fn permits(count: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(count))
 }
 
+/// The body of an answer that names the image by its address.
+fn body_with_url(address: &str) -> String {
+    format!(r#"{{"data":[{{"url":"{address}"}}]}}"#)
+}
+
 /// A successful answer's body.
 fn body(image: &[u8]) -> String {
     format!(r#"{{"data":[{{"b64_json":"{}"}}],"usage":{{"total_tokens":9}}}}"#, STANDARD.encode(image))

@@ -129,11 +129,30 @@ async fn a_check_tells_a_wrong_key_or_address() {
     let wire = Wire::bind().await;
     let provider = provider(settings(&wire));
     let check = async |answer: Vec<u8>| tokio::join!(provider.check(), wire.answer(answer));
+    let check_edits = async |edits: Vec<u8>| {
+        let server = async {
+            wire.answer(answer("404 Not Found", "", "no such page")).await;
+            wire.answer(edits).await
+        };
+        tokio::join!(provider.check(), server)
+    };
     let (result, request) = check(answer("200 OK", JSON, r#" {"object":"list","data":[]}"#)).await;
-    result.unwrap();
+    assert_eq!(result.unwrap(), Learnt::KeyAccepted);
     assert!(request.head.starts_with("GET /v1/models HTTP/1.1\r\n"));
     assert_eq!(request.header("authorization"), Some("Bearer sk-test-0123456789"));
-    assert!(check(answer("404 Not Found", "", "no such page")).await.0.is_ok(), "a compatible server without the list");
+    for refused in ["400 Bad Request", "422 Unprocessable Content"] {
+        let (result, request) = check_edits(answer(refused, JSON, r#"{"error":{"message":"no image"}}"#)).await;
+        assert_eq!(result.unwrap(), Learnt::NothingOfTheKey, "a compatible server without the list");
+        let body = String::from_utf8(request.body).unwrap();
+        assert!(request.head.starts_with("POST /v1/images/edits ") && !body.contains("prompt"), "{body}");
+    }
+    assert!(matches!(check_edits(answer("401 Unauthorized", "", "")).await.0, Err(Error::Unauthorized { .. })));
+    for elsewhere in ["200 OK", "301 Moved Permanently", "404 Not Found", "405 Method Not Allowed"] {
+        let error = check_edits(answer(elsewhere, "content-type: text/html\r\n", "<html>")).await.0.unwrap_err();
+        assert!(matches!(error, Error::NotFound { .. }) && error.to_string().contains("/v1"), "{elsewhere}: {error}");
+    }
     assert!(matches!(check(answer("401 Unauthorized", "", "")).await.0, Err(Error::Unauthorized { .. })));
-    assert!(matches!(check(answer("200 OK", "", "<html>")).await.0, Err(Error::NotUnderstood { .. })));
+    for elsewhere in ["200 OK", "302 Found"] {
+        assert!(matches!(check(answer(elsewhere, "", "<html>")).await.0, Err(Error::NotFound { .. })), "{elsewhere}");
+    }
 }

@@ -106,11 +106,15 @@ impl ApiError {
         Self::new(413, REQUEST, None, "Request body too large")
     }
 
-    pub(in crate::local::openai) fn unknown_url(method: &str, path: &str) -> Self {
+    /// 404 without a code: there is nothing at this path, as without the `/v1`.
+    #[must_use]
+    pub fn unknown_url(method: &str, path: &str) -> Self {
         Self::new(404, REQUEST, None, format!("Invalid URL ({method} {path})"))
     }
 
-    pub(in crate::local::openai) fn wrong_method(method: &str, path: &str) -> Self {
+    /// 405 `method_not_supported`.
+    #[must_use]
+    pub fn wrong_method(method: &str, path: &str) -> Self {
         Self::new(405, REQUEST, "method_not_supported", format!("Not allowed to {method} on {path}."))
     }
 }
