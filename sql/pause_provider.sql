@@ -1,4 +1,4 @@
--- Leaves provider $1 alone for $2 seconds, for every worker that shares its key; $3 says why.
+-- Leaves provider $1 (or storage) alone for $2 seconds, for every worker; $3 says why.
 insert into carousel_private.provider_budget as budget (provider, paused_until, paused_reason)
 values ($1, now() + make_interval(secs => $2), $3)
 on conflict (provider) do update set

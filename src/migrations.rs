@@ -62,6 +62,11 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         "pause_planned_once",
         include_str!("../supabase/migrations/20261125000400_pause_planned_once.sql"),
     ),
+    migration(
+        "20261201060000",
+        "pause_storage",
+        include_str!("../supabase/migrations/20261201060000_pause_storage.sql"),
+    ),
 ];
 
 const fn migration(

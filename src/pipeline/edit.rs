@@ -8,8 +8,10 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use super::{Gate, Pipeline, compose};
-use crate::failure::{Failure, Verdict, judge};
+use super::circuit::Met;
+use super::gate::Gate;
+use super::{Pipeline, compose};
+use crate::failure::{Failure, Reach, Verdict, judge};
 use crate::image::{self, Checked};
 use crate::job::{Image, Job};
 use crate::provider::{self, Answer, Edit, Partial, Source, size_for};
@@ -39,19 +41,32 @@ impl Pipeline {
             Err(failure) => return self.give_up(lease, image, None, &failure).await,
         };
         let mut failed = 0;
+        let mut turn = None;
         loop {
+            if turn.is_none() {
+                turn = gate.unless_closed(self.circuit.turn()).await;
+            }
             if self.settings.rated {
                 gate.sleep(lease.reserve_call().await?).await;
             }
             let permit = self.calls.acquire().await.map_err(|error| Failure::Internal(error.to_string()))?;
-            if gate.closed().is_some() {
+            if gate.is_closed() {
                 gate.leave();
                 return Ok(());
+            }
+            if turn.is_none() && self.circuit.is_half_open() {
+                continue;
+            }
+            if self.circuit.doubts_bucket()
+                && let Err(failure) = self.look_at_bucket(edit.format.mime()).await
+            {
+                gate.pause(Some(Reach::Bucket));
+                return self.leave_alone(lease, Reach::Bucket, &failure).await;
             }
             let call = match lease.begin_call(image.id, &edit.model, edit.quality.as_deref(), &edit.prompt).await? {
                 Begun::Call(call) => call,
                 Begun::Paused(pause) if pause > LONG_PAUSE => {
-                    gate.pause();
+                    gate.pause(None);
                     return Ok(());
                 }
                 Begun::Paused(pause) => {
@@ -78,7 +93,25 @@ impl Pipeline {
                 Failure::Upload(_) => Verdict::Final,
                 _ => judge(&failure, failed, self.settings.image_tries),
             };
+            let reach = self.reach(&lease.job, &failure);
+            if matches!(reach, Reach::Provider | Reach::Bucket) && !matches!(verdict, Verdict::Pause(_)) {
+                let met = self.circuit.failed(reach, failure.code(), lease.job.id);
+                // Nobody tries between this try and the next.
+                turn = turn.or_else(|| self.circuit.try_turn());
+                if matches!(met, Met::ByOther | Met::ByBoth) {
+                    self.leave_alone(lease, reach, &failure).await?;
+                }
+                if met == Met::ByOther || gate.is_paused() {
+                    gate.pause(Some(reach));
+                    lease.end_call(call, failure.code(), failure.request_id()).await?;
+                    metrics::image_tried_again(failure.code());
+                    return Ok(());
+                }
+            }
             if verdict == Verdict::Final {
+                if reach != Reach::Image {
+                    gate.spoil(&failure);
+                }
                 return self.give_up(lease, image, Some(call), &failure).await;
             }
             lease.end_call(call, failure.code(), failure.request_id()).await?;
@@ -100,7 +133,7 @@ impl Pipeline {
                     if let Verdict::Pause(pause) = verdict {
                         lease.pause_provider(pause, &failure.to_string()).await?;
                     }
-                    gate.pause();
+                    gate.pause(Some(Reach::Provider));
                     return Ok(());
                 }
             }
@@ -170,10 +203,12 @@ impl Pipeline {
         });
         let checked: Checked =
             checked.await.map_err(|error| Failure::Internal(error.to_string()))?.map_err(Failure::Result)?;
+        self.circuit.works(Reach::Provider);
 
         let path = object_path(&lease.job, &image, &checked.sha256[..16], edit);
         let length = bytes.len();
         self.upload(&path, edit, bytes).await?;
+        self.circuit.works(Reach::Bucket);
         drop(permit);
 
         let cost = usage.as_ref().and_then(|usage| self.settings.prices.cost(&edit.model, usage));

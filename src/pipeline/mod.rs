@@ -3,14 +3,16 @@
 //! Knows neither the clock of the worker nor where jobs come from. Every write goes through the lease; when that is lost, the job is left
 //! as it is.
 
+mod circuit;
 mod edit;
+mod gate;
+mod outage;
 mod prompt;
 mod sources;
 mod stop;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -25,6 +27,8 @@ use crate::job::Ending;
 use crate::provider::{PriceTable, Provider};
 use crate::queue::{self, Fault, Lease};
 use crate::storage::Storage;
+use circuit::Circuit;
+use gate::{ANOTHER_WORKER, Gate, Unfinished};
 
 /// What the pipeline may decide by itself.
 #[derive(Clone, Debug)]
@@ -62,6 +66,8 @@ pub struct Pipeline {
     transfers: Arc<Semaphore>,
     /// One for each picture that is decoded: as many as there are cores.
     decodes: Arc<Semaphore>,
+    /// What is wrong with the hands as a whole, as far as the last jobs have told.
+    circuit: Circuit,
 }
 
 /// How the work on a job came to its end.
@@ -97,6 +103,7 @@ impl Pipeline {
             calls: Semaphore::new(settings.calls),
             transfers: Arc::new(Semaphore::new(settings.transfers)),
             decodes: Arc::new(Semaphore::new(cores)),
+            circuit: Circuit::new(),
             storage,
             provider,
             settings,
@@ -116,10 +123,14 @@ impl Pipeline {
             },
         };
         match made {
-            Ok(()) if gate.left.load(Ordering::Relaxed) => {
-                release(lease, gate.closed().unwrap_or(ANOTHER_WORKER)).await
-            }
-            Ok(()) => end(lease, false, None).await,
+            Ok(()) => match gate.unfinished() {
+                None => end(lease, false, None).await,
+                Some(Unfinished::Left(why)) => release(lease, why).await,
+                Some(Unfinished::Spoiled { code, message }) => {
+                    let fault = Fault { code, message, request_id: None };
+                    end(lease, false, Some(&fault)).await
+                }
+            },
             Err(Failure::Queue(error)) => left_alone(&error),
             Err(failure) => {
                 if let Verdict::Pause(pause) = judge(&failure, 1, 1) {
@@ -159,57 +170,8 @@ impl Pipeline {
     }
 }
 
-/// Says whether another image of a job may be begun.
-struct Gate {
-    stop: Stop,
-    /// Whether the provider is to be left alone for longer than a job should wait in a worker.
-    paused: AtomicBool,
-    /// Whether an image was not begun.
-    left: AtomicBool,
-    /// Told of each image that is over.
-    progress: Notify,
-}
-
-impl Gate {
-    fn new(stop: Stop) -> Self {
-        Self { stop, paused: AtomicBool::new(false), left: AtomicBool::new(false), progress: Notify::new() }
-    }
-
-    /// Why no other image may be begun, in words for the job's owner; nothing when one may.
-    fn closed(&self) -> Option<&'static str> {
-        if self.paused.load(Ordering::Relaxed) {
-            Some("Waiting until the provider can be used again")
-        } else if self.stop.may_begin() {
-            None
-        } else {
-            Some(ANOTHER_WORKER)
-        }
-    }
-
-    /// Waits for this time, or until no other image may be begun.
-    async fn sleep(&self, pause: Duration) {
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = self.stop.closing() => {}
-        }
-    }
-
-    /// Lets no other image begin: the provider is to be left alone. The one that found out is left to be made.
-    fn pause(&self) {
-        self.paused.store(true, Ordering::Relaxed);
-        self.leave();
-    }
-
-    /// Says that an image is left to be made.
-    fn leave(&self) {
-        self.left.store(true, Ordering::Relaxed);
-    }
-}
-
 /// A job's row shows progress at most so often.
 const BETWEEN_REPORTS: Duration = Duration::from_secs(1);
-
-const ANOTHER_WORKER: &str = "Waiting for another worker";
 
 /// Shows that images are being made, and how many are done whenever one more is, but not oftener than once a second: each change of the
 /// job's row costs every subscriber a query. Ends only when it fails.
@@ -245,7 +207,7 @@ async fn put_off(lease: Lease, pause: Duration, failure: &Failure) -> Outcome {
         Failure::Fetch { error, .. } => error.to_string(),
         other => other.to_string(),
     };
-    match lease.pause_provider(pause, &why).await {
+    match lease.pause_storage(pause, &why).await {
         Ok(()) => release(lease, "Waiting until the photos can be read").await,
         Err(error) => left_alone(&error),
     }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::gather::{Gather, Under};
 use super::writes::{BeginCall, FinishJob, RecordImage, ReportProgress, StartJob};
-use super::{Error, PROVIDER, Queue, seconds};
+use super::{Error, PROVIDER, Queue, STORAGE, seconds};
 use crate::job::{Ending, Format, Image, Job, Size};
 
 /// A claimed job and the permission to write it.
@@ -141,8 +141,17 @@ impl Lease {
 
     /// Leaves the provider alone for the time `pause`: every worker that shares its key does. `reason` is for the dashboard.
     pub async fn pause_provider(&self, pause: Duration, reason: &str) -> Result<(), Error> {
+        self.pause(PROVIDER, pause, reason).await
+    }
+
+    /// The same of Storage: a picture that it does not take is paid all the same.
+    pub async fn pause_storage(&self, pause: Duration, reason: &str) -> Result<(), Error> {
+        self.pause(STORAGE, pause, reason).await
+    }
+
+    async fn pause(&self, whom: &str, pause: Duration, reason: &str) -> Result<(), Error> {
         let statement = include_str!("../../sql/pause_provider.sql");
-        self.queue.rows(statement, &[&PROVIDER, &pause.as_secs_f64(), &reason]).await?;
+        self.queue.rows(statement, &[&whom, &pause.as_secs_f64(), &reason]).await?;
         Ok(())
     }
 

@@ -27,6 +27,8 @@ use crate::job::Job;
 
 /// Name of the provider's row in `carousel_private.provider_budget`: one key, one budget.
 const PROVIDER: &str = "openai";
+/// Name of the row that stands beside it for the bucket.
+const STORAGE: &str = "storage";
 
 /// Jobs that one claim takes at most.
 pub const MOST_CLAIMED: usize = 64;

@@ -36,6 +36,7 @@ async fn long_form() {
         schedule.act(&mut random).await;
         if told.elapsed() > Duration::from_secs(10) {
             told = Instant::now();
+            load.mend().await;
             println!("{:>5} s  {}  {}", began.elapsed().as_secs(), load.line().await, schedule.line());
         }
     }
@@ -46,6 +47,7 @@ async fn long_form() {
     // A backlog is no fault: the bound is for what a fault has held up, so it begins anew with each job that ends.
     let (mut least, mut since) = (i64::MAX, Instant::now());
     while since.elapsed() < BOUND {
+        load.mend().await;
         let left = load.unfinished().await;
         if left < least {
             (least, since) = (left, Instant::now());

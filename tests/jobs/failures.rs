@@ -106,20 +106,31 @@ async fn a_spent_account_pauses_the_workers_and_burns_no_job() {
         (ApiError::insufficient_quota("credit_balance_exhausted"), "quota_exhausted"),
         (ApiError::insufficient_quota("organization_spend_limit_exceeded"), "quota_exhausted"),
     ];
+    let faults = faults.map(|(error, code)| (Fault::Refused(error), code)).into_iter();
+    // The address is the operator's as well: OPENAI_BASE_URL without its /v1, or of something else.
+    let nowhere = [
+        Fault::Refused(ApiError::unknown_url("POST", "/images/edits")),
+        Fault::Refused(ApiError::wrong_method("POST", "/images/edits")),
+        Fault::HtmlPage(404),
+        Fault::HtmlPage(200),
+        Fault::Redirect,
+    ];
+    let faults = faults.chain(nowhere.map(|fault| (fault, "provider_not_found")));
     let deployment = Deployment::new().await;
     let _worker = deployment.worker();
     let person = deployment.person().await;
     let source = person.photo().await;
     let owner = &deployment.project.owner;
-    for (number, (fault, code)) in faults.into_iter().enumerate() {
-        deployment.openai.faults().next(Fault::Refused(fault));
+    for (number, (fault, code)) in faults.enumerate() {
+        deployment.openai.faults().next(fault);
         let job = person.submit(&json!({ "prompt": "a cup", "source_paths": [source] })).await;
         let waiting = person.until(&job, |row| row["message"] == "Waiting until the provider can be used again").await;
         assert_eq!((&waiting["status"], &waiting["attempt"]), (&json!("pending"), &json!(0)));
         let other = person.submit(&json!({ "prompt": "a cup", "source_paths": [source] })).await;
         let reason = "select paused_reason from carousel_private.provider_budget where paused_until > now()";
         let reason: String = owner.query_one(reason, &[]).await.expect("the dashboard shows a pause").get(0);
-        assert!(reason.len() > 20, "{reason}");
+        let address = !code.ends_with("found") || (reason.contains("OPENAI_BASE_URL") && reason.contains("/v1"));
+        assert!(reason.len() > 20 && address, "{reason}");
         let outcome = "select outcome from carousel_private.provider_calls order by id desc limit 1";
         assert_eq!(owner.query_one(outcome, &[]).await.unwrap().get::<_, String>(0), code);
         assert_eq!(deployment.openai.calls().len(), 3 * number + 1, "nothing else was tried meanwhile");

@@ -9,3 +9,4 @@ mod bad_input;
 mod failures;
 mod images;
 mod lifecycle;
+mod outages;

@@ -37,7 +37,7 @@ pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Err
     };
     judge(report, &state);
     match seconds("paused") {
-        Duration::ZERO => report.passed("provider_pause", "the provider may be called"),
+        Duration::ZERO => report.passed("provider_pause", "neither the provider nor Storage is left alone"),
         left => report.warning(
             "provider_pause",
             format!(
@@ -45,7 +45,7 @@ pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Err
                 spoken(left),
                 row.get::<_, Option<String>>("paused_reason")
                     .as_deref()
-                    .unwrap_or("the provider wants to be left alone")
+                    .unwrap_or("the provider or Storage is left alone")
             ),
             "mend what it names, then: update carousel_private.provider_budget set paused_until = null;",
         ),

@@ -149,6 +149,13 @@ impl<'a> Load<'a> {
         }
     }
 
+    /// Ends the pauses, as an operator does who has mended what two jobs in a row have met.
+    pub async fn mend(&self) {
+        self.scene
+            .rows("update carousel_private.provider_budget set paused_until = null where paused_until > now()", &[])
+            .await;
+    }
+
     pub async fn line(&self) -> String {
         let counts =
             "select status || ' ' || count(*) from public.image_generation_jobs group by status order by status";
