@@ -67,6 +67,12 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         "pause_storage",
         include_str!("../supabase/migrations/20261201060000_pause_storage.sql"),
     ),
+    migration(
+        "20261201090000",
+        "image_updated_at",
+        include_str!("../supabase/migrations/20261201090000_image_updated_at.sql"),
+    ),
+    migration("20261201090100", "broadcasts", include_str!("../supabase/migrations/20261201090100_broadcasts.sql")),
 ];
 
 const fn migration(

@@ -76,6 +76,9 @@ pub struct Image {
     /// When it was recorded.
     #[schema(format = DateTime)]
     pub completed_at: Option<String>,
+    /// When the row last changed.
+    #[schema(format = DateTime)]
+    pub updated_at: String,
 }
 
 /// The slides of one variant in one shape.

@@ -183,6 +183,36 @@ async fn a_bucket_that_is_missing_open_or_narrow_is_told() {
     }
 }
 
+/// It is a warning: without the channels pages fall back to what costs more.
+#[tokio::test]
+async fn private_channels_that_are_not_whole_are_made_again_by_the_line_that_is_named() {
+    let deployment = Deployment::new().await;
+    let owner = &deployment.project.owner;
+    for breakage in [
+        "drop policy \"carousel: people hear their own channel\" on realtime.messages",
+        "drop policy \"carousel: the database alone sends\" on realtime.messages",
+        "drop trigger broadcast_added on public.image_generation_jobs",
+        "alter table public.generated_carousel_images disable trigger broadcast_changed",
+    ] {
+        owner.batch_execute(breakage).await.unwrap();
+        let (code, findings) = examined(doctor(&deployment)).await;
+        let warned = of(&findings, "warning");
+        let &[(check, detail, mend)] = warned.as_slice() else { panic!("{breakage}: {findings:#?}") };
+        assert_eq!((code, check), (0, "broadcasts"), "{breakage}: {detail}");
+        owner.batch_execute(mend).await.unwrap();
+        let (_, findings) = examined(doctor(&deployment)).await;
+        assert_eq!(of(&findings, "passed").len(), findings.len(), "{breakage}: {findings:#?}");
+    }
+    // A project without Realtime's schema, as far as the channels go.
+    deployment.project.admin().await.batch_execute("alter function realtime.send rename to later").await.unwrap();
+    let (_, findings) = examined(doctor(&deployment)).await;
+    let warned = of(&findings, "warning");
+    assert!(
+        warned.iter().any(|(check, _, mend)| *check == "broadcasts" && mend.contains("set_up_broadcasts()")),
+        "{findings:#?}"
+    );
+}
+
 #[tokio::test]
 async fn what_depends_on_what_is_broken_is_skipped_and_says_so() {
     let deployment = Deployment::new().await;

@@ -6,14 +6,14 @@ use time::OffsetDateTime;
 use tokio_postgres::Client;
 
 use super::settings::Settings;
-use super::{Report, Verdict, queue, rights, schema};
+use super::{Report, Verdict, broadcasts, queue, rights, schema};
 use crate::database::{Trouble, prove_write, unreachable, words};
 use crate::listener::Listener;
 
 /// What needs a connection, in the order in which it is looked at.
 const CONNECTED: [&str; 6] = ["schema", "row_level_security", "publication", "grants", "role", "writes"];
 /// What only the doctor looks at.
-const WIDE: [&str; 3] = ["clock", "queue", "provider_pause"];
+const WIDE: [&str; 4] = ["clock", "broadcasts", "queue", "provider_pause"];
 /// Tokens are judged by clocks; a difference of some seconds is nothing to them.
 const SKEW: Duration = Duration::from_secs(5);
 
@@ -86,8 +86,10 @@ async fn inside(report: &mut Report, client: &Client, wide: bool) {
         let more = if wide { &WIDE[1..] } else { &[] };
         more.iter().for_each(|check| report.skipped(check, "writes"));
     } else if wide {
+        let answer = broadcasts::look(report, client).await;
+        report.refused(&WIDE[1..2], answer);
         let answer = queue::look(report, client).await;
-        report.refused(&WIDE[1..], answer);
+        report.refused(&WIDE[2..], answer);
     }
 }
 

@@ -4,6 +4,7 @@
 //! schema should be is read from the migrations themselves ([`promises`]). Nothing is changed by looking.
 
 mod api;
+mod broadcasts;
 mod database;
 mod files;
 mod promises;
