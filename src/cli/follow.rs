@@ -9,12 +9,14 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-use crate::client::{Caller, Change, Error, Event, Image, Job, Kind, Subscription};
+use crate::client::{Caller, Error, Event, Image, Job, Kind, Subscription};
 
 /// Realtime is a hint: without one for so long, the rows themselves are read.
 const LOOK: Duration = Duration::from_secs(5);
 /// How often the rows are read while Realtime can't be had.
 const WITHOUT: Duration = Duration::from_secs(2);
+/// How long it is left alone after it refused or closed, at first and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// Reads of the rows that may fail one after the other while the project is away.
 const FAILURES: u32 = 30;
 
@@ -41,6 +43,7 @@ pub(super) async fn follow(caller: &Caller, id: Uuid, mut show: impl FnMut(Seen<
     let mut known = Known::default();
     let mut failures = 0;
     let mut changes = None;
+    let (mut pause, mut again) = (PAUSE.0, Instant::now());
     loop {
         // First, after every gap and every long silence: the rows are the truth.
         match caller.job_with_images(id).await {
@@ -59,34 +62,31 @@ pub(super) async fn follow(caller: &Caller, id: Uuid, mut show: impl FnMut(Seen<
             }
             Err(error) => return Err(error),
         }
-        let subscription = match changes.take() {
-            Some(subscription) => subscription,
-            None => match caller.changes(&of_job(id)).await {
-                // What changed before it listened is read once more.
-                Ok(subscription) => {
-                    changes = Some(subscription);
-                    continue;
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "Realtime can't be had, reading the rows instead");
-                    tokio::time::sleep(WITHOUT).await;
-                    continue;
-                }
-            },
-        };
-        changes = listen(subscription, id, &mut known, &mut show).await;
-        if failures > 0 {
+        if let Some(subscription) = changes.take() {
+            changes = listen(subscription, id, &mut known, &mut show).await;
+            if failures > 0 {
+                tokio::time::sleep(WITHOUT).await;
+            }
+        } else if let Some(owner) = known.owner(id).filter(|_| Instant::now() >= again) {
+            // What changed before it listened is read once more.
+            match caller.changes_of(id, owner).await {
+                Ok(subscription) => changes = Some(subscription),
+                Err(error) => tracing::debug!(%error, "Realtime can't be had, reading the rows instead"),
+            }
+            // What has held for long may be joined again at once.
+            if again.elapsed() > PAUSE.1 {
+                pause = PAUSE.0;
+            }
+            again = Instant::now() + pause;
+            pause = PAUSE.1.min(pause * 2);
+        } else {
             tokio::time::sleep(WITHOUT).await;
         }
     }
 }
 
-fn of_job(id: Uuid) -> [Change; 2] {
-    [("image_generation_jobs", format!("id=eq.{id}")), ("generated_carousel_images", format!("job_id=eq.{id}"))]
-        .map(|(table, filter)| Change { table: table.to_owned(), filter: Some(filter) })
-}
-
-/// Shows what Realtime tells, until it is silent or the job is over or gone. Gives the subscription back, unless it has ended.
+/// Shows what Realtime tells, until it is silent, or something is to be read: the job is over or gone, or a row was told in part. Gives the
+/// subscription back, unless it has ended.
 async fn listen(
     mut changes: Subscription,
     id: Uuid,
@@ -96,10 +96,12 @@ async fn listen(
     let mut until = Instant::now() + LOOK;
     while let Ok(heard) = timeout_at(until, changes.next()).await {
         let event = heard?;
-        until = Instant::now() + LOOK;
-        let is_gone = event.kind == Kind::Delete && event.old_record["id"] == id.to_string();
-        if is_gone || known.hear(&event, id, show) {
-            break;
+        // Others' jobs are told of on the same channel: they keep nobody from looking.
+        if event.is_of(id) {
+            until = Instant::now() + LOOK;
+            if event.kind == Kind::Delete || known.hear(&event, id, show) {
+                break;
+            }
         }
     }
     Some(changes)
@@ -129,44 +131,46 @@ impl Known {
         }
     }
 
-    /// Shows what Realtime told, and says whether the job is over. Its end is shown with the rows that are read upon it: an image's last
-    /// change may still be on its way.
+    /// Who the job belongs to, once its row was read.
+    fn owner(&self, job: Uuid) -> Option<Uuid> {
+        self.rows.get(&job)?["user_id"].as_str()?.parse().ok()
+    }
+
+    /// Shows what Realtime told of the job, and says whether its rows are to be read: the job is over, whose end is shown with the rows that are
+    /// read upon it, as an image's last change may still be on its way; or a part of a row was told whose rest is not known.
     fn hear(&mut self, event: &Event, job: Uuid, show: &mut impl FnMut(Seen<'_>)) -> bool {
+        if !event.errors.is_null() {
+            return true;
+        }
+        if self.is_older(&event.record) {
+            return false;
+        }
         if event.table == "image_generation_jobs" {
-            match self.merged::<Job>(&event.record) {
-                Some(row) if row.id != job || self.is_older(&row) => {}
-                Some(row) if row.status.is_over() => return true,
-                Some(row) if self.is_new(job, &row) => show(Seen::Job(&row)),
-                _ => {}
+            let Some(row) = self.merged::<Job>(&event.record) else { return true };
+            if row.status.is_over() {
+                return true;
             }
-        } else if let Some(image) = self.merged::<Image>(&event.record)
-            && image.job_id == job
-            && !self.is_back(&image)
-            && self.is_new(image.id, &image)
-        {
-            show(Seen::Image(&image));
+            if self.is_new(job, &row) {
+                show(Seen::Job(&row));
+            }
+        } else {
+            let Some(image) = self.merged::<Image>(&event.record) else { return true };
+            if self.is_new(image.id, &image) {
+                show(Seen::Image(&image));
+            }
         }
         false
     }
 
     /// Whether a later state was read already: what Realtime tells can be on its way for a while.
-    fn is_older(&self, job: &Job) -> bool {
+    fn is_older(&self, record: &Value) -> bool {
+        let id = record["id"].as_str().and_then(|id| id.parse::<Uuid>().ok());
+        let known = id.and_then(|id| self.rows.get(&id)?["updated_at"].as_str());
         // In UTC and of one form: as texts they stand in the order of time.
-        self.rows
-            .get(&job.id)
-            .and_then(|known| known["updated_at"].as_str())
-            .is_some_and(|known| job.updated_at.as_str() < known)
+        known.zip(record["updated_at"].as_str()).is_some_and(|(known, told)| told < known)
     }
 
-    /// The same of an image, which has no such time: while a job is not over, an image that is done stays done.
-    fn is_back(&self, image: &Image) -> bool {
-        let is_done = |status: &str| ["completed", "failed", "cancelled"].contains(&status);
-        let known = self.rows.get(&image.id).and_then(|known| known["status"].as_str());
-        known.is_some_and(is_done) && !is_done(&image.status)
-    }
-
-    /// The row as it is after a change. A change lacks long texts that stay the same: they are taken from what is known. Nothing when that does
-    /// not make a whole row, which will be read.
+    /// The row as it is after a change. What a change lacks is taken from what is known. Nothing when that does not make a whole row.
     fn merged<T: DeserializeOwned>(&self, record: &Value) -> Option<T> {
         let known = record["id"].as_str()?.parse().ok().and_then(|id: Uuid| self.rows.get(&id));
         let mut row = known.and_then(Value::as_object).cloned().unwrap_or_default();
@@ -213,7 +217,7 @@ mod tests {
         let mut known = Known::default();
         let change = |progress: i32, updated_at: &str| json!({ "id": Uuid::nil(), "progress": progress, "updated_at": updated_at });
         let later = "2026-11-25T10:00:00.75+00:00";
-        assert_eq!(told(&mut known, change(10, later)), (vec![], false), "nothing whole is known yet");
+        assert_eq!(told(&mut known, change(10, later)), (vec![], true), "nothing whole is known yet: it is to be read");
         known.read(&job(), &[], &mut |_| {});
         assert_eq!(told(&mut known, change(10, later)), (vec![("a long text".to_owned(), 10)], false));
         assert_eq!(told(&mut known, change(10, later)), (vec![], false));
@@ -221,5 +225,8 @@ mod tests {
         let mut end = change(100, "2026-11-25T10:00:01+00:00");
         end["status"] = json!("completed");
         assert_eq!(told(&mut known, end), (vec![], true), "the end is shown with the rows that are read upon it");
+        let cut = json!({ "table": "image_generation_jobs", "type": "UPDATE", "record": change(20, later), "errors": ["Error 413"] });
+        let cut = serde_json::from_value(cut).expect("it is an event");
+        assert!(known.hear(&cut, Uuid::nil(), &mut |_| {}), "what it leaves out may be null by now: it is to be read");
     }
 }

@@ -1,4 +1,4 @@
-//! Changes of tables in `public`, as Supabase Realtime, here or hosted, tells them to a browser.
+//! Changes of rows, as Supabase Realtime, here or hosted, tells them to a browser: of tables in `public`, or on a person's own channel.
 //!
 //! Weakness: it doesn't reconnect. When [`Subscription::next`] ends, rows may have changed unseen: read them again.
 
@@ -15,6 +15,7 @@ use tokio::time::{Instant, interval_at, timeout};
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use url::Url;
+use uuid::Uuid;
 
 use super::Error;
 use super::error::clean;
@@ -25,7 +26,10 @@ const HEARTBEAT: Duration = Duration::from_secs(25);
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Changes that wait for a slow reader. One more ends the connection, and the rows are to be read again.
 const WAITING: usize = 1_024;
-const TOPIC: &str = "realtime:carousel";
+/// How long a server that has let us in may take to say that it listens; older ones don't say it of broadcasts.
+const READY: Duration = Duration::from_secs(3);
+/// Tables, and what their rows are called on a person's channel.
+const KINDS: [(&str, &str); 2] = [("job", "image_generation_jobs"), ("image", "generated_carousel_images")];
 
 /// What to hear of: every insert, update and delete of one table.
 #[derive(Clone, Debug)]
@@ -56,12 +60,26 @@ pub struct Event {
     /// What happened.
     #[serde(rename = "type")]
     pub kind: Kind,
-    /// The row after; null for a delete. Large values that an update left alone are missing.
+    /// The row after; null for a delete. It may be a part of it: large values that an update left alone are missing, and on a person's
+    /// channel all long texts.
     #[serde(default)]
     pub record: Value,
     /// The primary key of the row before; null for an insert.
     #[serde(default)]
     pub old_record: Value,
+    /// Why the row could not be shown whole: then nulls are missing as well.
+    #[serde(default)]
+    pub errors: Value,
+}
+
+impl Event {
+    /// Whether it may tell of this job or of one of its images.
+    pub fn is_of(&self, job: Uuid) -> bool {
+        let row = if self.kind == Kind::Delete { &self.old_record } else { &self.record };
+        let of = &row[if self.table == "image_generation_jobs" { "id" } else { "job_id" }];
+        // Of a deleted image a table's change tells only its own id.
+        of.as_str().is_none_or(|of| of.parse() == Ok(job))
+    }
 }
 
 /// A connection that hears of changes. Dropping it closes it.
@@ -79,15 +97,6 @@ impl Subscription {
     /// # Errors
     /// When the server can't be reached, or refuses the key, the token or one of the changes.
     pub async fn open(url: &str, apikey: &str, access_token: &str, changes: &[Change]) -> Result<Self, Error> {
-        let unusable = || Error::not_understood(format!("{url} is no URL of a Supabase project"));
-        let endpoint = format!("{}/realtime/v1/websocket", url.trim_end_matches('/'));
-        let mut endpoint = Url::parse(&endpoint).map_err(|_| unusable())?;
-        let scheme = if endpoint.scheme() == "https" { "wss" } else { "ws" };
-        endpoint.set_scheme(scheme).map_err(|()| unusable())?;
-        endpoint.query_pairs_mut().append_pair("apikey", apikey).append_pair("vsn", "1.0.0");
-        let connecting = timeout(PATIENCE, tokio_tungstenite::connect_async(endpoint.as_str())).await;
-        let (websocket, _) = connecting.map_err(|_| Error::silent())?.map_err(|error| lost(&error))?;
-
         let bindings = changes.iter().map(|Change { table, filter }| match filter {
             Some(filter) => json!({ "event": "*", "schema": "public", "table": table, "filter": filter }),
             None => json!({ "event": "*", "schema": "public", "table": table }),
@@ -97,11 +106,29 @@ impl Subscription {
             "presence": { "enabled": false },
             "postgres_changes": bindings.collect::<Vec<_>>(),
         });
-        let (writer, reader) = websocket.split();
-        let (sender, events) = mpsc::channel(WAITING);
-        let mut connection = Connection { writer, reader, sender, unanswered: false };
-        connection.send(TOPIC, "phx_join", "1", json!({ "config": config, "access_token": access_token })).await?;
+        let (mut connection, events) =
+            Connection::open(url, apikey, "realtime:carousel", access_token, &config).await?;
         timeout(PATIENCE, connection.subscribed()).await.map_err(|_| Error::silent())??;
+        Ok(Self { events, task: tokio::spawn(connection.run()) })
+    }
+
+    /// Joins the private channel of `person`, where changes of all their jobs and images are told: its cost does not grow with the number
+    /// of those who watch.
+    ///
+    /// # Errors
+    /// As [`Subscription::open`]; `Forbidden` where the project has no such channels, or the channel is another's.
+    pub async fn of_person(url: &str, apikey: &str, access_token: &str, person: Uuid) -> Result<Self, Error> {
+        let config = json!({
+            "private": true,
+            "broadcast": { "ack": false, "self": false, "replication_ready": true },
+            "presence": { "enabled": false },
+        });
+        let topic = format!("realtime:carousel:{person}");
+        let (mut connection, events) = Connection::open(url, apikey, &topic, access_token, &config).await?;
+        timeout(PATIENCE, connection.joined()).await.map_err(|_| Error::silent())??;
+        if let Ok(Err(error)) = timeout(READY, connection.subscribed()).await {
+            return Err(error);
+        }
         Ok(Self { events, task: tokio::spawn(connection.run()) })
     }
 
@@ -121,21 +148,36 @@ struct Connection {
     writer: SplitSink<Websocket, Message>,
     reader: SplitStream<Websocket>,
     sender: Sender<Event>,
+    is_joined: bool,
+    is_listening: bool,
     /// Whether the last heartbeat had no answer yet.
     unanswered: bool,
 }
 
-/// What a message meant.
-enum Heard {
-    /// The join was let in.
-    Joined,
-    /// The server listens to the database.
-    Listening,
-    /// Something that needs no answer.
-    Other,
-}
-
 impl Connection {
+    /// Connects, and asks to be let into a channel.
+    async fn open(
+        url: &str,
+        apikey: &str,
+        topic: &str,
+        access_token: &str,
+        config: &Value,
+    ) -> Result<(Self, Receiver<Event>), Error> {
+        let unusable = || Error::not_understood(format!("{url} is no URL of a Supabase project"));
+        let endpoint = format!("{}/realtime/v1/websocket", url.trim_end_matches('/'));
+        let mut endpoint = Url::parse(&endpoint).map_err(|_| unusable())?;
+        let scheme = if endpoint.scheme() == "https" { "wss" } else { "ws" };
+        endpoint.set_scheme(scheme).map_err(|()| unusable())?;
+        endpoint.query_pairs_mut().append_pair("apikey", apikey).append_pair("vsn", "1.0.0");
+        let connecting = timeout(PATIENCE, tokio_tungstenite::connect_async(endpoint.as_str())).await;
+        let (websocket, _) = connecting.map_err(|_| Error::silent())?.map_err(|error| lost(&error))?;
+        let (writer, reader) = websocket.split();
+        let (sender, events) = mpsc::channel(WAITING);
+        let mut connection = Self { writer, reader, sender, is_joined: false, is_listening: false, unanswered: false };
+        connection.send(topic, "phx_join", "1", json!({ "config": config, "access_token": access_token })).await?;
+        Ok((connection, events))
+    }
+
     async fn send(&mut self, topic: &str, event: &str, reference: &str, payload: Value) -> Result<(), Error> {
         let message = json!({
             "topic": topic, "event": event, "payload": payload, "ref": reference, "join_ref": "1"
@@ -143,15 +185,18 @@ impl Connection {
         self.writer.send(Message::text(message.to_string())).await.map_err(|error| lost(&error))
     }
 
+    /// Waits until the server has let us in.
+    async fn joined(&mut self) -> Result<(), Error> {
+        while !self.is_joined {
+            self.hear().await?;
+        }
+        Ok(())
+    }
+
     /// Waits until the server has both let us in and begun to listen.
     async fn subscribed(&mut self) -> Result<(), Error> {
-        let (mut joined, mut listening) = (false, false);
-        while !(joined && listening) {
-            match self.hear().await? {
-                Heard::Joined => joined = true,
-                Heard::Listening => listening = true,
-                Heard::Other => {}
-            }
+        while !(self.is_joined && self.is_listening) {
+            self.hear().await?;
         }
         Ok(())
     }
@@ -167,7 +212,7 @@ impl Connection {
                     self.unanswered = true;
                     self.send("phoenix", "heartbeat", "heartbeat", json!({})).await
                 }
-                heard = self.hear() => heard.map(drop),
+                heard = self.hear() => heard,
             };
             if let Err(error) = turn {
                 break error;
@@ -177,33 +222,50 @@ impl Connection {
     }
 
     /// Takes the next message in; an error means that nothing more will come.
-    async fn hear(&mut self) -> Result<Heard, Error> {
+    async fn hear(&mut self) -> Result<(), Error> {
         let frame = self.reader.next().await.ok_or_else(closed)?.map_err(|error| lost(&error))?;
-        let Message::Text(text) = frame else { return Ok(Heard::Other) };
+        let Message::Text(text) = frame else { return Ok(()) };
         let message: Value = serde_json::from_str(&text).map_err(Error::not_understood)?;
         let payload = &message["payload"];
         let words =
             || payload["message"].as_str().or(payload["response"]["reason"].as_str()).unwrap_or("no reason given");
         match (message["event"].as_str().unwrap_or_default(), payload["status"].as_str()) {
             ("phx_reply", _) if message["topic"] == "phoenix" => self.unanswered = false,
-            ("phx_reply", Some("ok")) => return Ok(Heard::Joined),
-            ("system", Some("ok")) if payload["extension"] == "postgres_changes" => return Ok(Heard::Listening),
+            ("phx_reply", Some("ok")) => self.is_joined = true,
+            ("system", Some("ok")) => self.is_listening = true,
             ("phx_reply" | "system", _) => return Err(refused(words())),
             ("phx_close" | "phx_error", _) => return Err(closed()),
             ("postgres_changes", _) => {
                 let data = &payload["data"];
                 if !data["errors"].is_null() {
-                    tracing::warn!(errors = %data["errors"], "Realtime could not show a change whole");
+                    tracing::debug!(errors = %data["errors"], "Realtime could not show a change whole");
                 }
-                let event = Event::deserialize(data).map_err(Error::not_understood)?;
-                self.sender
-                    .try_send(event)
-                    .map_err(|_| Error::not_understood("its changes came faster than they were read"))?;
+                self.tell(Event::deserialize(data).map_err(Error::not_understood)?)?;
+            }
+            ("broadcast", _) => {
+                let kind = KINDS.iter().find(|(kind, _)| payload["event"] == *kind);
+                // What later versions tell of is not ours.
+                let Some((_, table)) = kind else { return Ok(()) };
+                for row in payload["payload"]["rows"].as_array().into_iter().flatten() {
+                    self.tell(of_row(table, row))?;
+                }
             }
             _ => {}
         }
-        Ok(Heard::Other)
+        Ok(())
     }
+
+    fn tell(&self, event: Event) -> Result<(), Error> {
+        self.sender.try_send(event).map_err(|_| Error::not_understood("its changes came faster than they were read"))
+    }
+}
+
+/// A row of a broadcast.
+fn of_row(table: &str, row: &Value) -> Event {
+    let is_gone = row["deleted"] == true;
+    let (kind, record, old_record) =
+        if is_gone { (Kind::Delete, Value::Null, row.clone()) } else { (Kind::Update, row.clone(), Value::Null) };
+    Event { table: table.to_owned(), kind, record, old_record, errors: Value::Null }
 }
 
 fn lost(error: &tungstenite::Error) -> Error {

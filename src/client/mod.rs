@@ -161,6 +161,23 @@ impl Caller {
         Subscription::open(&shared.url, shared.key.expose_secret(), self.token(), changes).await
     }
 
+    /// Listens for changes of a job and its images: on its owner's channel, where there may be others' as well, and where the project has no such
+    /// channels on the tables.
+    pub async fn changes_of(&self, job: Uuid, owner: Uuid) -> Result<Subscription, Error> {
+        let shared = &self.project.shared;
+        match Subscription::of_person(&shared.url, shared.key.expose_secret(), self.token(), owner).await {
+            Err(Error::Forbidden { message }) => {
+                tracing::debug!(message, "there is no channel of the owner's, listening to the tables instead");
+                let of = |table: &str, column: &str| Change {
+                    table: table.to_owned(),
+                    filter: Some(format!("{column}=eq.{job}")),
+                };
+                self.changes(&[of("image_generation_jobs", "id"), of("generated_carousel_images", "job_id")]).await
+            }
+            joined => joined,
+        }
+    }
+
     fn token(&self) -> &str {
         self.token.expose_secret()
     }

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use super::Api;
 use super::problem::{Failures, Missing, Problem};
 use super::request::{By, Id};
-use crate::client::{Caller, Change, Error, Image, Job, Subscription};
+use crate::client::{Caller, Error, Image, Job, Subscription};
 
 /// Between looks at the rows while Realtime hints.
 const LOOK: Duration = Duration::from_secs(10);
@@ -129,12 +129,12 @@ impl Watch {
             }
             if hints.is_none() && opened.is_none_or(|opened| opened.elapsed() > REOPEN) {
                 opened = Some(Instant::now());
-                hints = self.hints().await;
+                hints = self.hints(rows.0.user_id).await;
             } else {
                 let look = if hints.is_some() { LOOK } else { LOOK_ALONE };
                 tokio::select! {
                     () = self.sender.closed() => return None,
-                    () = hinted(&mut hints) => sleep(TOGETHER).await,
+                    () = hinted(&mut hints, self.id) => sleep(TOGETHER).await,
                     () = sleep(look) => {}
                 }
             }
@@ -153,13 +153,8 @@ impl Watch {
         }
     }
 
-    async fn hints(&self) -> Option<Subscription> {
-        let change = |table: &str, column: &str| Change {
-            table: table.to_owned(),
-            filter: Some(format!("{column}=eq.{}", self.id)),
-        };
-        let changes = [change("image_generation_jobs", "id"), change("generated_carousel_images", "job_id")];
-        match timeout(OPENING, self.caller.changes(&changes)).await {
+    async fn hints(&self, owner: Uuid) -> Option<Subscription> {
+        match timeout(OPENING, self.caller.changes_of(self.id, owner)).await {
             Ok(Ok(subscription)) => Some(subscription),
             Ok(Err(error)) => {
                 tracing::debug!(%error, job = %self.id, "Realtime gives no hints; looking oftener");
@@ -170,15 +165,18 @@ impl Watch {
     }
 }
 
-/// Resolves when the rows may have changed.
-async fn hinted(hints: &mut Option<Subscription>) {
-    match hints {
-        Some(subscription) => {
-            if subscription.next().await.is_none() {
+/// Resolves when the rows of a job may have changed.
+async fn hinted(hints: &mut Option<Subscription>, job: Uuid) {
+    let Some(subscription) = hints else { return std::future::pending().await };
+    loop {
+        match subscription.next().await {
+            Some(event) if event.is_of(job) => return,
+            Some(_) => {}
+            None => {
                 *hints = None;
+                return;
             }
         }
-        None => std::future::pending().await,
     }
 }
 

@@ -102,3 +102,34 @@ async fn a_job_that_is_not_there_not_ones_own_or_deleted_meanwhile_is_not_found(
     let ended = tokio::time::timeout(Duration::from_secs(60), process.wait()).await.expect("it ends").unwrap();
     assert_eq!(ended.code(), Some(6));
 }
+
+/// With and without the owner's channel, and whenever the server closes it.
+#[tokio::test]
+async fn a_job_is_watched_to_its_end_whatever_becomes_of_the_channel() {
+    let deployment = Deployment::new().await;
+    let _worker = deployment.worker();
+    let me = deployment.person().await;
+    let wanted = json!({ "prompt": "calm", "slide_prompts": ["one", "two"], "source_paths": [me.photo().await] });
+    for is_private in [true, false] {
+        if !is_private {
+            let drop = "drop policy \"carousel: people hear their own channel\" on realtime.messages";
+            deployment.project.owner.batch_execute(drop).await.unwrap();
+        }
+        deployment.openai.hold();
+        let job = me.submit(&wanted).await;
+        let mut command = person(&me, &["watch", &job, "--json"]);
+        command.stdout(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut said = BufReader::new(process.stdout.take().unwrap()).lines();
+        said.next_line().await.unwrap().expect("the job is shown");
+        deployment.stack.realtime().close_channels("Too many messages per second");
+        deployment.openai.release();
+        let mut last = String::new();
+        while let Some(line) = tokio::time::timeout(Duration::from_secs(120), said.next_line()).await.unwrap().unwrap()
+        {
+            last = line;
+        }
+        assert!(last.contains(r#""status":"completed""#), "{last}");
+        assert!(process.wait().await.unwrap().success());
+    }
+}
