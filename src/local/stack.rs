@@ -160,6 +160,11 @@ impl Stack {
         &self.storage
     }
 
+    /// The Realtime server, which a test may have close its channels.
+    pub fn realtime(&self) -> &Realtime {
+        &self.realtime
+    }
+
     /// Connection string of a role that logs in, such as `postgres`. It holds the password.
     pub fn database_url(&self, role: &str) -> String {
         self.server.url(role, &self.database)

@@ -1,10 +1,12 @@
 //! Broadcasts and presence: client to client, over HTTP, from the database; public and private.
 
+use carousel::client::{Error, Kind, Subscription};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::peer::Peer;
-use crate::project::{ANNA, BERT, PUBLISHABLE, Project};
+use crate::project::{ANNA, BERT, PATIENCE, PUBLISHABLE, Project, next};
 
 fn message(event: &str, payload: Value) -> Value {
     json!({ "type": "broadcast", "event": event, "payload": payload })
@@ -100,6 +102,41 @@ async fn the_database_broadcasts_when_its_transaction_commits() {
     assert_eq!((&told["event"], &told["payload"]["n"]), (&json!("done"), &json!(1)));
     assert_eq!((&told["type"], &told["meta"]["id"]), (&json!("broadcast"), &told["payload"]["id"]));
     assert_eq!(anyone.next("broadcast").await["payload"], json!({ "id": "mine" }));
+}
+
+#[tokio::test]
+async fn a_subscription_to_a_persons_channel_hears_of_rows_and_ends_when_the_channel_does() {
+    let project = Project::new("person").await;
+    let token = project.token(ANNA);
+    let open = || Subscription::of_person(&project.url, PUBLISHABLE, &token, ANNA.parse().unwrap());
+    let refused = open().await.err().expect("there is no such channel yet");
+    assert!(matches!(refused, Error::Forbidden { .. }), "{refused:?}");
+    let policy = "create policy own on realtime.messages for select to authenticated
+        using ((select realtime.topic()) = 'carousel:' || (select auth.uid()::text))";
+    project.sql(policy).await;
+    let mut anna = open().await.unwrap();
+    let (job, image) = (ANNA, BERT);
+    let send = async |kind: &str, rows: Value| {
+        let rows = json!({ "rows": rows });
+        project.sql(&format!("select realtime.send('{rows}', '{kind}', 'carousel:{ANNA}')")).await;
+    };
+    send("slide", json!([{ "id": image }])).await;
+    send("job", json!([{ "id": job, "status": "processing" }])).await;
+    send("image", json!([{ "id": image, "job_id": job, "deleted": true }, { "id": image, "job_id": BERT }])).await;
+    let (first, gone, other) = (next(&mut anna).await, next(&mut anna).await, next(&mut anna).await);
+    assert_eq!(
+        (first.kind, first.table.as_str(), &first.record["status"]),
+        (Kind::Update, "image_generation_jobs", &json!("processing"))
+    );
+    assert_eq!(
+        (gone.kind, gone.table.as_str(), &gone.old_record["id"]),
+        (Kind::Delete, "generated_carousel_images", &json!(image))
+    );
+    let job = job.parse().unwrap();
+    assert_eq!([&first, &gone, &other].map(|event| event.is_of(job)), [true, true, false]);
+    project.realtime.close_channels("Too many messages per second");
+    assert!(timeout(PATIENCE, anna.next()).await.expect("it ends").is_none());
+    open().await.expect("it can be joined anew");
 }
 
 #[tokio::test]

@@ -94,6 +94,7 @@ async fn a_delete_reaches_everyone_with_no_more_than_its_key() {
     let mut bert = project.subscribe(BERT, None).await.unwrap();
     let mut by_key = project.subscribe(BERT, Some("id=eq.2")).await.unwrap();
     let mut by_title = project.subscribe(ANNA, Some("title=neq.c")).await.unwrap();
+    let mut by_owner = project.subscribe(ANNA, Some(&format!("owner=eq.{ANNA}"))).await.unwrap();
     project.sql("delete from notes where id = 1").await;
     project.sql("delete from notes where id = 2").await;
     let event = next(&mut bert).await;
@@ -102,6 +103,7 @@ async fn a_delete_reaches_everyone_with_no_more_than_its_key() {
     // The log has no title of a deleted row, so that filter lets none through.
     project.sql(&format!("insert into notes (id, owner, title) values (3, '{ANNA}', 'd')")).await;
     assert_eq!(ids_until(&mut by_title, 3).await, [3]);
+    assert_eq!(ids_until(&mut by_owner, 3).await, [3], "not even of one's own");
 }
 
 #[tokio::test]
@@ -163,13 +165,45 @@ async fn a_policy_that_fails_for_one_subscriber_is_told_to_it_alone() {
 }
 
 #[tokio::test]
-async fn a_row_above_a_megabyte_loses_its_large_values() {
+async fn a_change_above_a_megabyte_comes_without_its_large_values_and_its_nulls() {
     let project = Project::new("large").await;
-    let mut anna = project.subscribe(ANNA, None).await.unwrap();
-    let row = format!("insert into notes (id, owner, title, body) values (1, '{ANNA}', 'kept', repeat('x', 1100000))");
-    project.sql(&row).await;
-    let record = next(&mut anna).await.record;
-    assert_eq!((&record["title"], record.get("body")), (&json!("kept"), None));
+    let mut anna = Peer::connect(&project).await;
+    let config = json!({ "postgres_changes": [{ "event": "*", "schema": "public", "table": "notes", "filter": format!("owner=eq.{ANNA}") }] });
+    anna.join("realtime:large", config, Some(&project.token(ANNA))).await;
+    anna.next("system").await;
+    // What counts is the length of the document, in which a quotation mark takes two bytes: the second text is no longer than the first.
+    let quotes = 600_000;
+    let insert = |id: i32, of: &str| {
+        format!(
+            "insert into notes (id, owner, title, body, done) values ({id}, '{ANNA}', 'kept', repeat('{of}', {quotes}), true)"
+        )
+    };
+    project.sql(&insert(1, "x")).await;
+    let whole = anna.next("postgres_changes").await["data"].clone();
+    assert_eq!((&whole["errors"], whole["record"]["body"].as_str().map(str::len)), (&Value::Null, Some(quotes)));
+    assert!(whole["record"].as_object().unwrap().contains_key("price"), "a null is there");
+    project.sql(&insert(2, "\"")).await;
+    let cut = anna.next("postgres_changes").await["data"].clone();
+    assert_eq!(cut["errors"], json!(["Error 413: Payload Too Large"]));
+    assert_eq!(cut["record"], json!({ "id": 2, "owner": ANNA, "title": "kept", "done": true }));
+    // What an update leaves alone is not in the log: it is no longer too large.
+    project.sql("update notes set title = 'new' where id = 2").await;
+    let updated = anna.next("postgres_changes").await["data"].clone();
+    assert_eq!((&updated["errors"], &updated["record"]["title"]), (&Value::Null, &json!("new")));
+    assert_eq!((updated["record"].get("body"), updated["record"].get("price")), (None, Some(&Value::Null)));
+}
+
+#[tokio::test]
+async fn who_may_see_no_row_is_told_an_empty_refusal_for_each() {
+    let project = Project::new("unseen").await;
+    let mut anonymous = Peer::connect(&project).await;
+    let config = json!({ "postgres_changes": [{ "event": "*", "schema": "public", "table": "notes" }] });
+    anonymous.join("realtime:unseen", config, None).await;
+    anonymous.next("system").await;
+    project.sql(&format!("insert into notes (id, owner, title) values (1, '{ANNA}', 'secret')")).await;
+    let told = anonymous.next("postgres_changes").await["data"].clone();
+    assert_eq!((&told["errors"], &told["record"]), (&json!(["Error 401: Unauthorized"]), &json!({})));
+    assert!(!told.to_string().contains("secret") && !told.to_string().contains(ANNA), "{told}");
 }
 
 #[tokio::test]

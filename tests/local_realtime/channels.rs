@@ -136,3 +136,18 @@ async fn a_renewal_that_is_refused_closes_the_channel() {
     assert_eq!(peer.next("system").await["message"], words);
     peer.next("phx_close").await;
 }
+
+#[tokio::test]
+async fn channels_that_the_server_closes_are_closed_for_good_and_can_be_joined_anew() {
+    let project = Project::new("closed_channels").await;
+    let mut peer = Peer::connect(&project).await;
+    peer.join("realtime:any", all_notes(), Some(&project.token(ANNA))).await;
+    peer.next("system").await;
+    project.realtime.close_channels("Too many messages per second");
+    let told = peer.next("system").await;
+    assert_eq!((&told["status"], &told["message"]), (&json!("error"), &json!("Too many messages per second")));
+    peer.next("phx_close").await;
+    project.sql(&format!("insert into notes (id, owner) values (1, '{ANNA}')")).await;
+    assert_eq!(peer.join("realtime:any", all_notes(), Some(&project.token(ANNA))).await["status"], "ok");
+    assert_eq!(peer.next("system").await["status"], "ok", "the websocket has stayed open, and nothing came before");
+}

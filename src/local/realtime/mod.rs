@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use deadpool_postgres::Pool;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, broadcast};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +42,8 @@ struct Inner {
     hub: hub::Hub,
     /// The task that polls the slot, while anybody is in a channel.
     replication: Mutex<Option<JoinHandle<()>>>,
+    /// Tells every websocket to close its channels, and why.
+    closing: broadcast::Sender<Arc<str>>,
     stopping: CancellationToken,
 }
 
@@ -58,14 +60,24 @@ impl Realtime {
             is_ready,
             "Realtime needs wal_level = logical and the schema `realtime`: set up the database anew"
         );
+        // The real server drops the partitions of days that are over.
+        client.execute("delete from realtime.messages where inserted_at < now() - interval '3 days'", &[]).await?;
         drop(client);
         Ok(Self(Arc::new(Inner {
             pool,
             keys,
             hub: hub::Hub::default(),
             replication: Mutex::new(None),
+            closing: broadcast::Sender::new(4),
             stopping: CancellationToken::new(),
         })))
+    }
+
+    /// Closes every channel for good and leaves the websockets open, as the real server does to who is over its limits: it says
+    /// `reason`, and does not let the client join again by itself.
+    pub fn close_channels(&self, reason: &str) {
+        // Without a websocket there is none to close.
+        let _ = self.0.closing.send(reason.into());
     }
 
     /// Closes every websocket and drops the replication slot; returns when it is gone.

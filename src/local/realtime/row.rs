@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 
 use super::pgoutput::{Action, Change, Field};
 
-/// Rows above this many bytes lose their large values.
+/// A change whose document in the log is longer than this loses its large values and its nulls.
 const MAX_BYTES: usize = 1024 * 1024;
 /// What counts as large then, in bytes of JSON.
 const LARGE_VALUE: usize = 64;
@@ -114,8 +114,7 @@ pub async fn data(
     };
     let sent: Vec<&Column> = table.columns.iter().filter(|column| is_sent(column)).collect();
     let (new, mut old) = (values(change, &change.new), old_values(change, table));
-    let size: usize = new.values().chain(old.values()).map(|value| value.map_or(0, str::len)).sum();
-    let too_large = size > MAX_BYTES;
+    let too_large = document_bytes(table, &new) + document_bytes(table, &old) > MAX_BYTES;
 
     let mut columns = Vec::new();
     for column in &sent {
@@ -158,6 +157,16 @@ pub fn refusal(change: &Change, error: &str) -> Value {
     Value::Object(data)
 }
 
+/// About the length of these values in the document that wal2json makes of a change: escapes count.
+fn document_bytes(table: &Table, values: &Values<'_>) -> usize {
+    let of = |(name, value): (&&str, &Option<&str>)| {
+        let type_name = table.column(name).map_or(0, |column| column.sql_type.len());
+        let value = value.map_or(4, |value| json!(value).to_string().len());
+        r#"{"name":"","type":"","value":},"#.len() + name.len() + type_name + value
+    };
+    values.iter().map(of).sum()
+}
+
 fn head(change: &Change) -> Map<String, Value> {
     Map::from_iter([
         ("schema".to_owned(), change.relation.schema.as_str().into()),
@@ -185,7 +194,8 @@ async fn record_of(
     let mut record = Map::new();
     for ((column, _), row) in held.iter().zip(&rows) {
         let value = row.get::<_, Option<Value>>(0).unwrap_or_default();
-        if !too_large || value.to_string().len() <= LARGE_VALUE {
+        // The real server compares lengths, and a null has none: it is left out as well.
+        if !too_large || (!value.is_null() && value.to_string().len() <= LARGE_VALUE) {
             record.insert(column.name.clone(), value);
         }
     }

@@ -22,6 +22,7 @@ pub(super) async fn serve(inner: Arc<Inner>, websocket: WebSocket, version: Vers
     let (outbox, mut queue) = mpsc::unbounded_channel();
     let mut socket = Socket { inner, caller, outbox, channels: HashMap::new() };
     let stopping = socket.inner.stopping.clone();
+    let mut closing = socket.inner.closing.subscribe();
     loop {
         tokio::select! {
             biased;
@@ -32,6 +33,7 @@ pub(super) async fn serve(inner: Arc<Inner>, websocket: WebSocket, version: Vers
                     break;
                 }
             }
+            Ok(reason) = closing.recv() => socket.channels.drain().for_each(|(_, channel)| channel.shut_down(&reason)),
             () = socket.next_expiry() => socket.expire(),
             frame = reader.next() => {
                 let message = match frame {
