@@ -10,7 +10,7 @@
 //! 6. [`image`] decodes the answer and checks that it is what was asked for.
 //! 7. [`storage`] puts it into the bucket, under the owner's folder.
 //! 8. The lease records the image and its call in one statement, and the job's progress beside it.
-//! 9. The publication hands the changed rows to Realtime, and Realtime to the browser.
+//! 9. Triggers tell of the changed rows on their owner's channel of Realtime, and Realtime tells the browser.
 //!
 //! Who has no supabase-js comes through [`http`], which acts with its callers' own tokens; [`client`] is how anybody acts on a project.
 //!

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { claim, report } from '../supabase_js/claims.mjs';
 import { ask } from '../supabase_js/talk.mjs';
-import { APP, fillForm, look, noComplaints, person, pictures, send, shows } from './browser.mjs';
+import { APP, fillForm, look, noComplaints, person, pictures, says, send, shows } from './browser.mjs';
 
 /** A page that nothing is kept from: what it shows has happened. */
 const { page: sure } = await person();
@@ -19,15 +19,16 @@ async function another(pass, { looks = true } = {}) {
       else between.held.push(() => event === 'system' && socket.send(message));
     });
   });
-  // So that only what is being proved can have found the change.
-  if (!looks) {
-    await page.addInitScript(() => {
-      const real = window.setInterval;
-      window.setInterval = (run, time, ...rest) => (time === 10_000 ? 0 : real(run, time, ...rest));
-    });
-  }
+  if (!looks) await withoutLooks(page);
   return between;
 }
+
+/** So that only what is being proved can have found the change. */
+const withoutLooks = (page) =>
+  page.addInitScript(() => {
+    const real = window.setInterval;
+    window.setInterval = (run, time, ...rest) => (time === 10_000 ? 0 : real(run, time, ...rest));
+  });
 
 /** A job whose pictures are being made until `release`; gives its id. */
 async function held() {
@@ -41,7 +42,7 @@ async function held() {
 
 await claim('changes that Realtime loses are found by looking', async () => {
   const id = await held();
-  const { page } = await another((event) => event !== 'postgres_changes');
+  const { page } = await another((event) => event !== 'broadcast');
   await page.goto(`${APP}/jobs/${id}`);
   await shows(page, 'Under way');
   await ask('release');
@@ -51,7 +52,7 @@ await claim('changes that Realtime loses are found by looking', async () => {
 
 await claim('what changes before the server listens is found when it does', async () => {
   const id = await held();
-  const between = await another((event) => !['postgres_changes', 'system'].includes(event), { looks: false });
+  const between = await another((event) => !['broadcast', 'system'].includes(event), { looks: false });
   const { page } = between;
   await page.goto(`${APP}/jobs/${id}`);
   await shows(page, 'Under way');
@@ -136,6 +137,66 @@ await claim('a read that began before a change does not take back what the chang
     const after = states.slice(states.indexOf('completed'));
     assert.deepEqual([...new Set(after)], ['completed'], `it was taken back: ${JSON.stringify(seen)}`);
   }
+});
+
+/** Counts, in a page, how often a server said that it listens, by the channel's topic. */
+function countJoins() {
+  window.joins = [];
+  const Real = window.WebSocket;
+  window.WebSocket = class extends Real {
+    constructor(...args) {
+      super(...args);
+      this.addEventListener('message', ({ data }) => {
+        const [, , topic, event, payload] = typeof data === 'string' ? JSON.parse(data) : [];
+        if (event === 'system' && payload.status === 'ok') window.joins.push(topic);
+      });
+    }
+  };
+}
+
+/** Waits until the server has so often said that it listens for a channel of this kind. */
+const joined = (page, times, kind) =>
+  page.waitForFunction(([wanted, begin]) => window.joins.filter((topic) => topic.startsWith(begin)).length >= wanted, [times, kind]);
+
+await claim('a channel that the server closes for good is joined again', async () => {
+  const id = await held();
+  const page = await sure.context().newPage();
+  await withoutLooks(page);
+  await page.addInitScript(countJoins);
+  await page.goto(`${APP}/jobs/${id}`);
+  await shows(page, 'Under way');
+  await joined(page, 1, 'realtime:carousel:');
+  await ask('close_channels');
+  await joined(page, 2, 'realtime:carousel:');
+  await ask('release');
+  await shows(page, 'Ready');
+  await pictures(page, 2);
+});
+
+await claim('where the project has no private channels the tables are listened to, and a row told in part is shown whole', async () => {
+  await ask('sql', { statements: 'drop policy "carousel: people hear their own channel" on realtime.messages' });
+  const id = await held();
+  const page = await sure.context().newPage();
+  await withoutLooks(page);
+  await page.addInitScript(countJoins);
+  await page.goto(`${APP}/jobs/${id}`);
+  await joined(page, 1, 'realtime:pages-');
+  const list = await sure.context().newPage();
+  await withoutLooks(list);
+  await list.addInitScript(countJoins);
+  await list.goto(`${APP}/jobs`);
+  await joined(list, 1, 'realtime:pages-');
+  await ask('release');
+  await shows(page, 'Ready');
+  await pictures(page, 2);
+  // Above a megabyte in the log, where each quotation mark takes two bytes: no nulls, no texts.
+  await ask('sql', {
+    statements: `insert into public.image_generation_jobs (user_id, prompt, slide_prompts, source_paths, run_at)
+      select user_id, 'A large one', array_fill(repeat('"', 31000), array[18]), source_paths, '2999-01-01'
+      from public.image_generation_jobs where id = '${id}'`,
+  });
+  await says(list, '.job-title', 'A large one');
+  await ask('sql', { statements: 'select carousel_private.set_up_broadcasts()' });
 });
 
 await claim('nothing but the cut connections was complained of', () => noComplaints(/WebSocket/));

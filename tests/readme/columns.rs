@@ -74,8 +74,10 @@ fn a_frontends_code_names_what_is_there_and_writes_what_it_may() {
                 let bucket = schema.contains(&format!("values (\n  '{named}'"));
                 assert!(within.contains_key(named) || (before == ".from('" && bucket), "no table {named}");
                 tables += 1;
-                if let Some(filter) = after.lines().next().and_then(|line| line.split_once("filter: `")) {
-                    let column = filter.1.split('=').next().unwrap_or_default();
+                // The filter of a subscription stands before its tables, for both.
+                if before == "table: '" {
+                    let filter = block.split_once("filter: `").expect("no subscription is without a filter").1;
+                    let column = filter.split('=').next().unwrap_or_default();
                     assert!(schema.contains(&format!("comment on column public.{named}.{column} is")), "{column}");
                     filters += 1;
                 }

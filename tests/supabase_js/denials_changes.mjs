@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { listen, refusedListening } from './changes.mjs';
+import { Told, listen, refusedListening, subscribe } from './changes.mjs';
 import { claim, report } from './claims.mjs';
-import { connect, ok, person, submit, upload } from './deployment.mjs';
+import { ask, connect, ok, person, submit, upload } from './deployment.mjs';
 
 const [anna, bert] = await Promise.all([person(), person()]);
 const nobody = connect();
@@ -56,6 +56,50 @@ await claim('who is not signed in is told of changes, but nothing about them', a
   await submit(anna, { prompt: 'a cup', source_paths: [await upload(anna)], run_at: LATER });
   const change = await heard.until('something is heard', ([first]) => first);
   assert.deepEqual([change.new, change.old, change.errors], [{}, {}, ['Error 401: Unauthorized']]);
+});
+
+await claim("a person's own channel is heard by that person alone, and takes no message of anybody's", async () => {
+  const own = ({ id }) => `carousel:${id}`;
+  const config = { private: true, broadcast: { self: true, ack: true, replication_ready: true } };
+  const told = new Told();
+  const channel = anna.client.channel(own(anna), { config });
+  channel.on('broadcast', { event: '*' }, (message) => told.tell(message)).on('system', {}, (message) => told.tell(message));
+  await subscribe(channel);
+  await told.until('the server listens', (all) => all.find(({ status }) => status === 'ok'));
+
+  // An app of this project lets everybody who is signed in hear and say everything.
+  await ask('sql', {
+    statements: `create policy hear on realtime.messages for select using (true);
+      create policy say on realtime.messages for insert with check (true)`,
+  });
+  for (const { client } of [bert, { client: nobody }]) {
+    const { error } = await subscribe(client.channel(own(anna), { config }), 'CHANNEL_ERROR');
+    assert.match(error.message, /^Unauthorized: /);
+    await client.removeAllChannels();
+  }
+  const forged = { rows: [{ id: anna.id, status: 'failed' }] };
+  for (const { client } of [anna, bert, { client: nobody }]) {
+    const sent = client.channel(own(anna), { config }).httpSend('job', forged);
+    await assert.rejects(sent, /Unauthorized/);
+  }
+  channel.send({ type: 'broadcast', event: 'job', payload: forged });
+  const other = anna.client.channel('room', { config });
+  await subscribe(other);
+  assert.equal(await other.send({ type: 'broadcast', event: 'any', payload: {} }), 'ok', 'the app goes on as before');
+  // A public channel of the same name is another one.
+  await bert.client.removeAllChannels();
+  const open = bert.client.channel(own(anna));
+  await subscribe(open);
+  await open.send({ type: 'broadcast', event: 'job', payload: forged });
+
+  const { id } = await submit(anna, { prompt: 'a cup', source_paths: [await upload(anna)], run_at: LATER });
+  const heard = await told.until('Anna hears of her job', (all) => all.find(({ event }) => event === 'job'));
+  assert.deepEqual(
+    heard.payload.rows.map((row) => row.id),
+    [id],
+    'and of nothing before it',
+  );
+  await ask('sql', { statements: 'drop policy hear on realtime.messages; drop policy say on realtime.messages' });
 });
 
 await claim('private tables can be listened to by nobody', async () => {

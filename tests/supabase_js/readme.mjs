@@ -8,7 +8,7 @@ const page = await readFile(new URL('../../README.md', import.meta.url), 'utf8')
 const [frontend, requests, template, search] = [...page.matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => code);
 const withoutClient = frontend.replace(/^import .*\n/m, '').replace(/^const supabase = .*\n/m, '').replaceAll('export ', '');
 assert.notEqual(frontend, withoutClient);
-const { client } = await person();
+const { client, id } = await person();
 const { submit, watch } = new Function('supabase', `${withoutClient}; return { submit, watch }`)(client);
 const [cancel, retry] = requests
   .trim()
@@ -21,6 +21,12 @@ const searchFor = new Function('supabase', 'typed', `return (async () => { ${sea
 const photo = new Blob([deployment.photos[1].bytes], { type: deployment.photos[1].mime });
 const read = (id) => ok(client.from('image_generation_jobs').select().eq('id', id).single());
 
+/** What the one channel of the page is, once it is joined. */
+async function channelIs(topic) {
+  const joined = () => client.getChannels().some((channel) => channel.topic === `realtime:${topic}:${id}` && channel.state === 'joined');
+  while (!joined()) await new Promise(setImmediate);
+}
+
 /** Watches a job until its row has this status and, of a completed one, every image has its picture; gives the pictures' URLs. */
 async function seen(id, status) {
   const images = new Map();
@@ -30,7 +36,7 @@ async function seen(id, status) {
     const pictures = [...images.values()].filter(Boolean);
     if (job?.status === status && (status !== 'completed' || pictures.length === job.total_images)) resolve(pictures);
   };
-  const channel = watch(
+  const stop = watch(
     id,
     (row) => {
       job = row;
@@ -46,7 +52,7 @@ async function seen(id, status) {
     return await promise;
   } finally {
     clearTimeout(late);
-    await client.removeChannel(channel);
+    stop();
   }
 }
 
@@ -85,6 +91,34 @@ await claim('a running job is cancelled and made after all', async () => {
   assert.equal((await read(job.id)).completed_images, 4);
 });
 
+await claim('after the server has closed the channel for good it is joined again', async () => {
+  await channelIs('carousel');
+  const before = await ask('calls');
+  await ask('hold');
+  const job = await submit(photo, 'a cup on a shelf');
+  const completed = seen(job.id, 'completed');
+  await ask('calls', { at_least: before + 1 });
+  const [closed] = client.getChannels();
+  await ask('close_channels');
+  while (closed.state === 'joined') await new Promise(setImmediate);
+  await channelIs('carousel');
+  await ask('release');
+  assert.equal((await completed).length, 4);
+});
+
+await claim('a job that is deleted is shown as gone', async () => {
+  await ask('hold');
+  const job = await submit(photo, 'a cup that falls');
+  const { promise: gone, resolve } = withResolvers();
+  const { promise: here, resolve: shown } = withResolvers();
+  const stop = watch(job.id, (row) => (row ? shown() : resolve()), () => {});
+  await here;
+  await ok(client.from('image_generation_jobs').delete().eq('id', job.id));
+  await gone;
+  stop();
+  await ask('release');
+});
+
 await claim('a template is used with a value for its variable', async () => {
   const { source_paths } = await submit(photo, 'a fourth cup');
   await fromTemplate(client, source_paths[0]);
@@ -99,6 +133,27 @@ await claim('a template is used with a value for its variable', async () => {
     'a value is the template\'s default, not its words',
   );
   assert.deepEqual((await searchFor(client, 'product TABLE')).map(({ id }) => id), [job.template_id]);
+});
+
+await claim('where the project has no private channels the tables are listened to, and long rows are whole', async () => {
+  await ask('sql', { statements: 'drop policy "carousel: people hear their own channel" on realtime.messages' });
+  await ask('close_channels');
+  await channelIs('changes');
+  const job = await submit(photo, 'the last cup');
+  assert.equal((await seen(job.id, 'completed')).length, 4);
+  // Above a megabyte in the log, where each quotation mark takes two bytes.
+  const slide_prompts = Array.from({ length: 18 }, () => '"'.repeat(31_000));
+  const large = await ok(
+    client.from('image_generation_jobs').insert({ slide_prompts, source_paths: job.source_paths, run_at: '2999-01-01' }).select().single(),
+  );
+  const last = {};
+  const { promise: changed, resolve } = withResolvers();
+  const stop = watch(large.id, (row) => row.title === 'other' && resolve(Object.assign(last, row)), () => {});
+  await ok(client.from('image_generation_jobs').update({ title: 'other' }).eq('id', large.id));
+  await changed;
+  stop();
+  assert.deepEqual(last.slide_prompts, slide_prompts);
+  await ask('sql', { statements: 'select carousel_private.set_up_broadcasts()' });
 });
 
 await claim('a refusal is thrown with its code', async () => {

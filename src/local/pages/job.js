@@ -3,7 +3,7 @@
 import { Carousels } from './show/carousels.js';
 import { ok, supabase } from './project/client.js';
 import { follow } from './project/live.js';
-import { Rows, isOlder } from './project/rows.js';
+import { Rows } from './project/rows.js';
 import { signedIn } from './project/session.js';
 import { announce, murmur } from './show/announce.js';
 import { confirm } from './show/dialog.js';
@@ -20,24 +20,24 @@ welcome(user);
 
 let said = null;
 const carousels = new Carousels((image, columns) => images.wrote(image, columns));
-const jobs = new Rows(() => ok(supabase.from('image_generation_jobs').select().eq('id', id)), show, isOlder);
-const images = new Rows(
-  () => ok(supabase.from('generated_carousel_images').select().eq('job_id', id)),
-  show,
-  // An image has no time of change, but what is made stays made.
-  ({ status = 'completed' }, row) => row.status === 'completed' && status !== 'completed',
-);
+const jobs = new Rows(() => ok(supabase.from('image_generation_jobs').select().eq('id', id)), show);
+const images = new Rows(() => ok(supabase.from('generated_carousel_images').select().eq('job_id', id)), show);
 
 const finished = () => images.all.filter(({ status }) => status === 'completed');
 
 if (UUID.test(id)) {
-  follow(
-    [
-      { table: 'image_generation_jobs', filter: `id=eq.${id}`, rows: jobs },
-      { table: 'generated_carousel_images', filter: `job_id=eq.${id}`, rows: images },
-    ],
-    { isExpecting, tell: tellConnection },
-  );
+  const ofJob = { table: 'image_generation_jobs', filter: `id=eq.${id}`, event: 'job', isMine: (row) => row.id === id };
+  const ofImages = {
+    table: 'generated_carousel_images',
+    filter: `job_id=eq.${id}`,
+    event: 'image',
+    isMine: (row) => row.job_id === id,
+  };
+  const parts = [
+    { ...ofJob, rows: jobs },
+    { ...ofImages, rows: images },
+  ];
+  follow(user, parts, { isExpecting, tell: tellConnection });
 } else {
   showNothing();
 }

@@ -2,7 +2,7 @@
 
 import { ok, supabase } from './project/client.js';
 import { follow } from './project/live.js';
-import { Rows, isOlder } from './project/rows.js';
+import { Rows } from './project/rows.js';
 import { signedIn } from './project/session.js';
 import { byId, element } from './show/element.js';
 import { tellConnection, welcome } from './show/frame.js';
@@ -19,8 +19,9 @@ welcome(user);
 /** What stands on the page, by the job's id. */
 const items = new Map();
 let limit = PAGE;
-const jobs = new Rows(readJobs, show, isOlder);
-follow([{ table: 'image_generation_jobs', filter: `user_id=eq.${user.id}`, rows: jobs }], {
+const jobs = new Rows(readJobs, show);
+const part = { table: 'image_generation_jobs', filter: `user_id=eq.${user.id}`, event: 'job', isMine: () => true };
+follow(user, [{ ...part, rows: jobs }], {
   isExpecting: () => jobs.all.some((job) => !isOver(job)),
   tell: tellConnection,
 });

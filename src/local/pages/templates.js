@@ -17,7 +17,7 @@ welcome(user);
 const cards = new Map();
 let limit = PAGE;
 const templates = new Rows(readTemplates, show);
-follow([{ table: 'image_generation_templates', filter: `user_id=eq.${user.id}`, rows: templates }], {
+follow(user, [{ table: 'image_generation_templates', filter: `user_id=eq.${user.id}`, rows: templates }], {
   isExpecting: () => false,
   tell: tellConnection,
 });
