@@ -68,6 +68,11 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../supabase/migrations/20261201060000_pause_storage.sql"),
     ),
     migration(
+        "20261201080000",
+        "room_in_prompt",
+        include_str!("../supabase/migrations/20261201080000_room_in_prompt.sql"),
+    ),
+    migration(
         "20261201090000",
         "image_updated_at",
         include_str!("../supabase/migrations/20261201090000_image_updated_at.sql"),

@@ -17,6 +17,7 @@ mod schema {
     mod guard;
     mod histories;
     mod limits;
+    mod prompts;
     mod push;
     mod rights;
     mod search;

@@ -70,9 +70,7 @@ async fn what_only_the_worker_can_know_fails_without_a_call() {
     let _worker = deployment.start(pipeline, worker);
     let person = deployment.person().await;
     let source = person.photo().await;
-    let long = "x".repeat(31_990);
     let rows = [
-        (json!({ "prompt": long, "source_paths": [source], "style": { "mood": "warm and calm" } }), "prompt_too_long"),
         (json!({ "prompt": "a cup", "source_paths": [source], "model": "dear-model" }), "model_not_allowed"),
         (
             json!({ "prompt": "a cup", "source_paths": [source], "model": "old-model", "aspect_ratios": ["4:5"] }),
@@ -91,6 +89,19 @@ async fn what_only_the_worker_can_know_fails_without_a_call() {
         .unwrap()
         .get(0);
     assert_eq!(calls, 0);
+}
+
+/// As rows were taken before the database counted what is added to a prompt.
+#[tokio::test]
+async fn a_prompt_that_was_taken_and_is_too_long_fails_without_a_call() {
+    let deployment = Deployment::new().await;
+    let person = deployment.person().await;
+    let job = person.submit(&json!({ "prompt": "a cup", "source_paths": [person.photo().await] })).await;
+    let admin = deployment.project.admin().await;
+    admin.batch_execute("update public.image_generation_jobs set prompt = repeat('x', 31990)").await.unwrap();
+    let _worker = deployment.worker();
+    assert_eq!(person.over(&job).await["error_code"], "prompt_too_long");
+    assert!(deployment.openai.calls().is_empty());
 }
 
 #[tokio::test]

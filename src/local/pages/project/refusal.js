@@ -6,7 +6,7 @@ const CODES = {
   template_not_found: ['The template is not there any more. Create once more to make another one.'],
   prompt_missing: ['Write a prompt, or words for every slide.', 'prompt'],
   slide_prompt_missing: ['A slide has no text.', 'slides'],
-  prompt_too_long: ['A text has more than 32,000 characters.', 'slides'],
+  prompt_too_long: ['With slide, style and variants, a prompt would have more than 32,000 characters.', 'slides'],
   sources_missing: ['Add at least one photo.', 'photos'],
   too_many_sources: ['A job takes at most 16 photos.', 'photos'],
   source_path_invalid: ['A photo can’t be found. Remove it and add it again.', 'photos'],
