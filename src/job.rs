@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, PrimitiveDateTime};
 use uuid::Uuid;
 
 /// A claimed job: what its owner asked for.
@@ -222,5 +224,84 @@ impl FromStr for Format {
             value: value.to_owned(),
             known: "png, jpeg, webp",
         })
+    }
+}
+
+/// A text that names no moment.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NoMoment {
+    /// A date and a time of day, which is another moment in every zone.
+    #[error("it does not say in which zone: write {at}Z for UTC, or the offset of another zone, for example {at}+02:00", at = as_written(*.0))]
+    WithoutZone(PrimitiveDateTime),
+    /// Anything else.
+    #[error("it is no date and time with a zone: write for example 2026-12-24T18:00:00Z or 2026-12-24T18:00:00+02:00")]
+    NoTime,
+}
+
+/// The moment that a text names as RFC 3339 writes it. A space may stand for the `T`, and the seconds may be missing; the zone may not.
+///
+/// # Errors
+/// See [`NoMoment`].
+pub fn moment(text: &str) -> Result<OffsetDateTime, NoMoment> {
+    /// Where the time of day begins.
+    const CLOCK: usize = 11;
+    let mut text = text.trim().to_owned();
+    if matches!(text.as_bytes().get(CLOCK - 1), Some(b' ' | b't')) {
+        text.replace_range(CLOCK - 1..CLOCK, "T");
+    }
+    let zone = text.get(CLOCK..).and_then(|clock| clock.find(['Z', 'z', '+', '-']));
+    let (time, zone) = text.split_at(zone.map_or(text.len(), |at| CLOCK + at));
+    let seconds = if time.matches(':').count() == 1 { ":00" } else { "" };
+    let read = |zone: &str| OffsetDateTime::parse(&format!("{time}{seconds}{zone}"), &Rfc3339);
+    if zone.is_empty() {
+        let read = read("Z").map(|at| NoMoment::WithoutZone(PrimitiveDateTime::new(at.date(), at.time())));
+        return Err(read.unwrap_or(NoMoment::NoTime));
+    }
+    read(zone).map_err(|_| NoMoment::NoTime)
+}
+
+/// A date and a time of day as RFC 3339 writes them in front of the zone.
+fn as_written(at: PrimitiveDateTime) -> String {
+    let text = at.assume_utc().format(&Rfc3339).unwrap_or_default();
+    text.trim_end_matches('Z').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn a_moment_has_a_zone_and_is_the_same_in_every_form_of_it() {
+        for text in [
+            "2026-12-24T17:00:00Z",
+            "2026-12-24t17:00:00z",
+            " 2026-12-24 18:00:00+01:00 ",
+            "2026-12-24T18:00+01:00",
+            "2026-12-24T12:00:00.000-05:00",
+            "2026-12-24T17:00:00-00:00",
+        ] {
+            assert_eq!(moment(text), Ok(datetime!(2026-12-24 17:00 UTC)), "{text}");
+        }
+        for text in ["2026-12-24T17:00:00", "2026-12-24 17:00", "2026-12-24t17:00:00.0"] {
+            assert_eq!(moment(text), Err(NoMoment::WithoutZone(datetime!(2026-12-24 17:00))), "{text}");
+        }
+        for text in [
+            "",
+            "soon",
+            "now()",
+            "infinity",
+            "17:00",
+            "2026-12-24",
+            "2026-02-30T17:00:00Z",
+            "2026-12-24T17:00:00+25:00",
+            "2026-12-24T17Z",
+            "2026-12-2äT17:00Z",
+            "2026-12-24ä17:00",
+            "2026-12-24T17:00:00 Europe/Rome",
+        ] {
+            assert_eq!(moment(text), Err(NoMoment::NoTime), "{text}");
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 #[path = "cli/acting.rs"]
 mod acting;
+#[path = "cli/beforehand.rs"]
+mod beforehand;
 #[path = "cli/carousels.rs"]
 mod carousels;
 #[path = "cli/completions.rs"]

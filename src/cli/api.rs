@@ -1,11 +1,12 @@
 //! `carousel api`: the HTTP API alone.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
 use futures::FutureExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, lookup_host};
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Project;
@@ -56,9 +57,11 @@ pub(super) fn readiness(project: Project) -> Readiness {
 
 /// Takes the address that the API is to have.
 pub(super) async fn listen(http: &config::Http) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(http.listen).await;
-    let listener =
-        listener.with_context(|| format!("{} can't be listened at: name another by --listen", http.listen))?;
+    let unusable = || format!("{} can't be listened at: name another by --listen (CAROUSEL_LISTEN)", http.listen);
+    let mut addresses: Vec<SocketAddr> = lookup_host(&http.listen).await.with_context(unusable)?.collect();
+    // Where a name has both, callers who know no IPv6 are the ones who would find nobody.
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    let listener = TcpListener::bind(&addresses[..]).await.with_context(unusable)?;
     tracing::info!(address = %listener.local_addr()?, "the HTTP API listens");
     Ok(listener)
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::acting::Acting;
-use super::download::download;
+use super::download::{self, download};
 use super::ending;
 use super::jobs::{Page, moment, more};
 use super::terminal::{print, table};
@@ -116,6 +116,7 @@ impl List {
 impl Download {
     async fn run(self) -> anyhow::Result<()> {
         let caller = self.acting.caller()?;
+        download::check(&self.dir)?;
         let of_carousel =
             caller.from("generated_carousel_images").eq("carousel_id", self.id.to_string()).order("slide.asc");
         let mut images: Vec<Image> = caller.rows(of_carousel).await?;

@@ -1,6 +1,6 @@
 //! Finished images into a folder: each checked against its row, written beside its place and then moved there.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -13,6 +13,20 @@ use crate::client::{Caller, Image};
 
 /// Images on their way at once.
 const AT_ONCE: usize = 4;
+
+/// Makes sure that images can be written below `folder`, which need not be there yet. Leaves nothing behind.
+///
+/// # Errors
+/// When something else is there, or in the way, or nothing can be written.
+pub(super) fn check(folder: &Path) -> anyhow::Result<()> {
+    let refused = || format!("images can't be written to {}", folder.display());
+    // What is missing will be made in the first folder above it that is there. A link to nowhere is there, and in the way.
+    let missing = |place: &Path| place.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    let place = folder.ancestors().find(|place| !place.as_os_str().is_empty() && !missing(place));
+    let place = place.unwrap_or(Path::new("."));
+    ensure!(place.metadata().with_context(refused)?.is_dir(), "{}: {} is no folder", refused(), place.display());
+    beside(place).map(drop).with_context(refused)
+}
 
 /// Writes the finished ones of `images` below `folder`, in a folder for each job, and returns the files in the same order.
 ///

@@ -7,17 +7,19 @@ use anyhow::Context;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use super::acting::{self, Acting};
 use super::board::Board;
-use super::download::download;
+use super::download::{self, download};
 use super::ending;
 use super::follow::{Ended, follow};
 use super::terminal::{line, print};
 use super::upload::{self, Photo, Uploaded};
 use crate::client::{Caller, Error, Image, Job};
-use crate::job::AspectRatio;
+use crate::job::{self, AspectRatio};
 
 /// What a job asks for, and what to do once it is sent.
 #[derive(Args, Clone, Debug)]
@@ -74,9 +76,9 @@ pub(super) struct Request {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i8).range(-100..=100))]
     priority: Option<i8>,
 
-    /// Not before this time, for example 2026-12-24T18:00:00Z
-    #[arg(long, value_name = "TIME")]
-    run_at: Option<String>,
+    /// Not before this time, with its zone, for example 2026-12-24T18:00:00Z or 2026-12-24T18:00:00+02:00
+    #[arg(long, value_name = "TIME", value_parser = job::moment)]
+    run_at: Option<OffsetDateTime>,
 
     /// A text of your own that makes it safe to send the same request again: the first job is found
     #[arg(long, value_name = "TEXT")]
@@ -113,6 +115,9 @@ impl Request {
         }
         if caller.claimed_user().is_none() {
             row.insert("user_id".to_owned(), json!(owner));
+        }
+        if let Some(folder) = &self.download {
+            download::check(folder)?;
         }
         let photos = Photo::look(files)?;
         let job = match self.sent_before(&caller, owner).await? {
@@ -176,7 +181,7 @@ impl Request {
         put("background", self.background.as_ref().map(|text| json!(text)));
         put("partial_previews", self.previews.map(|number| json!(number)));
         put("priority", self.priority.map(|number| json!(number)));
-        put("run_at", self.run_at.as_ref().map(|text| json!(text)));
+        put("run_at", self.run_at.and_then(|at| at.format(&Rfc3339).ok()).map(|text| json!(text)));
         put("idempotency_key", self.idempotency_key.as_ref().map(|text| json!(text)));
         row
     }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use unicode_segmentation::UnicodeSegmentation;
 use uuid::Uuid;
 
 use super::acting::Acting;
@@ -202,8 +203,8 @@ impl Duplicate {
         let template = caller.template(self.one.id).await?;
         let copied = " (copy)";
         let name = self.name.unwrap_or_else(|| {
-            let begin: String = template.name.chars().take(LONGEST - copied.len()).collect();
-            begin + copied
+            let begin = beginning(&template.name, LONGEST - copied.len());
+            format!("{begin}{copied}")
         });
         let mut row = json!({
             "name": name,
@@ -224,6 +225,17 @@ impl Duplicate {
         let copy = caller.insert_template(&row).await?;
         self.one.tell(&copy, &format!("is called {}", line(&copy.name)))
     }
+}
+
+/// As much of a text as has at most so many characters, cut between two of what a person takes for letters.
+fn beginning(text: &str, characters: usize) -> &str {
+    let mut left = characters;
+    let fits = |letter: &&str| {
+        let fits = letter.chars().count() <= left;
+        left -= letter.chars().count().min(left);
+        fits
+    };
+    &text[..text.graphemes(true).take_while(fits).map(str::len).sum()]
 }
 
 fn describe(template: &Template) -> anyhow::Result<()> {
@@ -258,4 +270,26 @@ fn describe(template: &Template) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_has_at_most_so_many_characters_and_no_torn_letter() {
+        let family = "👩\u{200d}👩\u{200d}👧";
+        for (text, characters, expected) in [
+            ("abc", 2, "ab"),
+            ("abc", 3, "abc"),
+            ("ae\u{301}b", 2, "a"),
+            ("ae\u{301}b", 3, "ae\u{301}"),
+            (family, 4, ""),
+            (family, 5, family),
+            ("", 3, ""),
+        ] {
+            assert_eq!(beginning(text, characters), expected, "{text:?} {characters}");
+        }
+        assert_eq!(beginning(&format!("a{family}b"), 3), "a", "nothing follows what did not fit");
+    }
 }

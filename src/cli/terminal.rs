@@ -6,7 +6,8 @@
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 
-use console::{Alignment, StyledObject, measure_text_width, pad_str, style, truncate_str};
+use console::{Alignment, StyledObject, measure_text_width, pad_str, style};
+use unicode_segmentation::UnicodeSegmentation;
 
 /// Columns that a cell of a table takes at most: what is longer ends in dots.
 const WIDEST: usize = 60;
@@ -14,7 +15,44 @@ const WIDEST: usize = 60;
 /// The text on one line, with nothing in it that a terminal obeys.
 pub(super) fn line(text: &str) -> String {
     let words: Vec<&str> = text.split(['\n', '\r', '\t']).filter(|part| !part.is_empty()).collect();
-    words.join(" ").chars().map(harmless).collect()
+    let text = words.join(" ");
+    let mut shown = String::with_capacity(text.len());
+    let (mut before, mut in_flag) = (None, false);
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let joins = matches!(letter, '\u{200c}' | '\u{200d}')
+            && before.is_some_and(can_be_joined)
+            && letters.peek().copied().is_some_and(can_be_joined);
+        // The flags of England, Scotland and Wales are a black one with letters behind it that nobody sees, and an end.
+        in_flag = letter == '\u{1f3f4}'
+            || (in_flag && matches!(letter, '\u{e0020}'..='\u{e007f}') && before != Some('\u{e007f}'));
+        shown.push(if joins || in_flag { letter } else { harmless(letter) });
+        before = Some(letter);
+    }
+    shown
+}
+
+/// Whether a joiner beside this letter has something to join, as in Persian and Hindi and between emoji. Beside what commands and ids are made
+/// of it would only hide.
+fn can_be_joined(letter: char) -> bool {
+    !letter.is_ascii() && !letter.is_whitespace() && harmless(letter) == letter
+}
+
+/// The text, cut to the width of a cell between two of what a person takes for letters.
+fn shortened(text: &str) -> String {
+    const DOTS: &str = "...";
+    if measure_text_width(text) <= WIDEST {
+        return text.to_owned();
+    }
+    let (mut shown, mut width) = (String::new(), DOTS.len());
+    for letter in text.graphemes(true) {
+        width += measure_text_width(letter);
+        if width > WIDEST {
+            break;
+        }
+        shown.push_str(letter);
+    }
+    shown + DOTS
 }
 
 /// The text with its own line breaks, and nothing else in it that a terminal obeys.
@@ -56,10 +94,8 @@ pub(super) fn nobody_reads(error: &anyhow::Error) -> bool {
 
 /// Prints rows under their headings, each column as wide as it must be. The cells may hold anything. A column of states is coloured.
 pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> std::io::Result<()> {
-    let rows: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| row.iter().map(|cell| truncate_str(&line(cell), WIDEST, "...").into_owned()).collect())
-        .collect();
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| shortened(&line(cell))).collect()).collect();
     let width = |at: usize| {
         let cells = rows.iter().filter_map(|row| row.get(at)).map(String::as_str);
         cells.chain([headings[at]]).map(measure_text_width).max().unwrap_or(0)
@@ -105,5 +141,61 @@ mod tests {
         assert!(shown.starts_with("a\u{241b}[2J") && shown.contains("b carousel: done"), "{shown:?}");
         assert_eq!(lines("one\ntwo\u{1b}"), "one\ntwo\u{241b}");
         assert_eq!(line("Grüße, 旅行 🎒"), "Grüße, 旅行 🎒");
+    }
+
+    /// Persian, Hindi, Kannada, a family, a heart on fire, two flags, a number in a box.
+    const JOINED: [&str; 8] = [
+        "می\u{200c}خواهم",
+        "क्\u{200d}ष",
+        "ರ\u{200d}್ಕ",
+        "👩\u{200d}👩\u{200d}👧🏽",
+        "❤\u{fe0f}\u{200d}🔥",
+        "🏳\u{fe0f}\u{200d}🌈",
+        "🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
+        "1\u{fe0f}\u{20e3}",
+    ];
+
+    #[test]
+    fn what_joins_letters_stays_and_what_hides_between_them_does_not() {
+        for text in JOINED {
+            assert_eq!(line(text), text, "{text:?}");
+            assert_eq!(line(&format!("a {text} b")), format!("a {text} b"), "{text:?}");
+        }
+        for hiding in [
+            "pass\u{200d}word",
+            "a\u{200c}b",
+            "1\u{200d}2",
+            "\u{200d}می",
+            "می\u{200c}",
+            "می\u{200c} و",
+            "می\u{200c}\u{200d}خ",
+            "👩\u{200d}\u{202e}👧",
+            "👩\u{200b}👧",
+            "👩\u{2060}👧",
+            "a\u{e0067}\u{e007f}",
+            "👩\u{e0067}\u{e007f}",
+            "🏴\u{e0067}\u{e007f}\u{e0067}",
+            "می\u{feff}خ",
+        ] {
+            let shown = line(hiding);
+            let kept = shown.chars().count() == hiding.chars().count();
+            assert!(shown.contains('\u{fffd}') && kept, "{hiding:?}: {shown:?}");
+        }
+    }
+
+    #[test]
+    fn a_cell_is_cut_between_letters_as_a_person_sees_them() {
+        for text in JOINED.into_iter().chain(["e\u{301}", "旅", "각", "🇮🇹"]) {
+            let letters: Vec<&str> = text.graphemes(true).collect();
+            for before in 0..8 {
+                let long = "x".repeat(WIDEST - 8 + before) + &text.repeat(10);
+                let shown = shortened(&line(&long));
+                assert!(measure_text_width(&shown) <= WIDEST, "{shown:?}");
+                let kept = shown.strip_suffix("...").unwrap().trim_start_matches('x');
+                assert!(kept.graphemes(true).all(|letter| letters.contains(&letter)), "{text:?}: {shown:?}");
+            }
+            let fits = "x".repeat(WIDEST - 10) + text;
+            assert_eq!(shortened(&fits), fits);
+        }
     }
 }

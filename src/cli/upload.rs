@@ -1,6 +1,6 @@
 //! Source images from this machine into a person's folder, as they are.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
@@ -49,10 +49,13 @@ impl Photo {
     }
 
     fn open(file: &Path) -> anyhow::Result<Self> {
+        ensure!(file != Path::new("-"), "standard input can't be sent: name a file, as ./- if that is its name");
+        // Looked at before it is opened: to open a pipe is to wait for whoever writes into it.
+        let about = std::fs::metadata(file)?;
+        ensure!(about.is_file(), "this is no file but {}: save the picture as a file first", kind(&about));
+        let bytes = about.len();
+        ensure!(bytes <= LARGEST, "it has {bytes} bytes, and a source image has {LARGEST} (50 MB) at most");
         let mut reader = BufReader::new(File::open(file)?);
-        let about = reader.get_ref().metadata()?;
-        ensure!(about.is_file(), "this is no file");
-        ensure!(about.len() <= LARGEST, "it has {} MB, and a source image has 50 MB at most", about.len() >> 20);
         let format = image::sniff(&mut reader)?.format;
         reader.rewind()?;
         let (mut digest, mut buffer, mut bytes) = (Sha256::new(), vec![0; 64 << 10], 0);
@@ -83,6 +86,23 @@ impl Photo {
     fn named(&self, owner: Uuid, name: Uuid) -> String {
         format!("{owner}/sources/{name}.{}", self.format.extension())
     }
+}
+
+/// What something is that is no file.
+fn kind(about: &Metadata) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = about.file_type();
+        if kind.is_fifo() {
+            return "a pipe";
+        } else if kind.is_socket() {
+            return "a socket";
+        } else if kind.is_char_device() || kind.is_block_device() {
+            return "a device";
+        }
+    }
+    if about.is_dir() { "a folder" } else { "something else" }
 }
 
 /// Uploads photos into the folder of `owner`; those that are there already are left as they are, unless all are to go there `anew`. What has been

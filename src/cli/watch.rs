@@ -9,10 +9,11 @@ use uuid::Uuid;
 
 use super::acting::Acting;
 use super::board::Board;
+use super::download::{self, download};
 use super::ending;
 use super::follow::{Ended, Seen, follow};
+use super::request;
 use super::terminal::print;
-use super::{download::download, request};
 
 /// Show a job live until it is over, and end with a code that says how
 ///
@@ -44,6 +45,10 @@ pub struct Watch {
 impl Watch {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let caller = self.acting.caller()?;
+        if let Some(folder) = &self.download {
+            download::check(folder)?;
+            download::check(&folder.join(self.id.to_string()))?;
+        }
         let mut board = (!self.json).then(Board::new);
         let mut written = Ok(());
         let show = |seen: Seen<'_>| match &mut board {

@@ -188,7 +188,7 @@ pub(super) fn of_objects(status: u16, body: &[u8]) -> Error {
 pub(super) fn clean(text: &str) -> String {
     let invisible = |letter: char| {
         letter.is_control()
-            || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+            || matches!(letter, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
     };
     let words = text.split(|letter: char| letter.is_whitespace() || invisible(letter));
     let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");

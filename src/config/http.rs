@@ -15,8 +15,8 @@ use super::{given, named};
 #[command(next_help_heading = "HTTP API")]
 pub struct Http {
     /// Address at which the HTTP API listens; 0.0.0.0 in front of the port for every network
-    #[arg(long, env = "CAROUSEL_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    pub listen: SocketAddr,
+    #[arg(long, env = "CAROUSEL_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = place)]
+    pub listen: String,
 
     /// Origins whose pages may call the HTTP API from a browser, by comma; * for all, none when empty
     #[arg(long, env = "CAROUSEL_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
@@ -50,5 +50,36 @@ impl Http {
             patience: Duration::from_secs(self.request_seconds),
             metrics_token: given(self.metrics_token.as_ref()).map(|token| token.to_owned().into()),
         })
+    }
+}
+
+/// `HOST:PORT`. Whether there is such a host is seen when it is listened at.
+fn place(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.parse::<SocketAddr>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    if let Some((_, place)) = text.split_once("://") {
+        return Err(format!("it is an address and no URL: write {}", place.trim_end_matches('/')));
+    }
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|letter| letter.is_ascii_digit());
+    let (host, port) = match text.rsplit_once(':') {
+        Some(parts) => parts,
+        None if is_number(text) => ("", text),
+        None => (text, ""),
+    };
+    let example = if port.parse::<u16>().is_ok() { port } else { "8080" };
+    if host.is_empty() {
+        return Err(format!(
+            "it has no host: write 127.0.0.1:{example} for this machine alone, or 0.0.0.0:{example} for every network"
+        ));
+    }
+    if host.contains(':') {
+        return Err(format!("an IPv6 address stands in brackets: write [{host}]:{example}"));
+    }
+    match port.parse::<u16>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) if is_number(port) => Err(format!("{port} is no port: they go from 0 to 65535")),
+        Err(_) => Err(format!("it has no port: write {host}:8080")),
     }
 }

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use time::format_description::well_known::Rfc3339;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -17,7 +18,7 @@ use super::problem::{BadBody, Failures, PROBLEM, Problem};
 use super::request::{Body, By, content_type};
 use super::{Api, upload};
 use crate::client::{Caller, Error, Job};
-use crate::job::{AspectRatio, Format};
+use crate::job::{self, AspectRatio, Format};
 
 /// Says that the answer tells of a job which an earlier request has made.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -83,10 +84,21 @@ pub(super) struct NewJob {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = -100, maximum = 100)]
     pub(super) priority: Option<i32>,
-    /// Not before this time.
+    /// Not before this time, as RFC 3339 writes it: with its zone.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub(super) run_at: Option<String>,
+}
+
+impl NewJob {
+    /// The job, when its time is one. The database would take a time without a zone for one of its own.
+    pub(super) fn checked(mut self) -> Result<Self, Problem> {
+        if let Some(text) = &self.run_at {
+            let at = job::moment(text).map_err(|error| Problem::value_invalid(format!("run_at: {error}")))?;
+            self.run_at = at.format(&Rfc3339).ok();
+        }
+        Ok(self)
+    }
 }
 
 /// A job with its photos.
@@ -145,7 +157,7 @@ pub(super) async fn generate(State(api): State<Api>, By(caller): By, request: Re
 
 /// Puts the job into the queue and answers.
 pub(super) async fn accept(caller: &Caller, job: NewJob, key: Option<String>) -> Result<Response, Problem> {
-    match insert(caller, &job, key.as_deref()).await {
+    match insert(caller, &job.checked()?, key.as_deref()).await {
         Ok((job, repeated)) => Ok(accepted(job, repeated)),
         Err(failed) => Err(failed.error.into()),
     }

@@ -46,6 +46,11 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
     }
 
+    /// A value is of the right kind, and yet nothing that its column can hold; `detail` says why.
+    pub(super) fn value_invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "value_invalid", detail)
+    }
+
     pub(super) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "there is no such thing, or it is not yours")
     }
@@ -99,7 +104,7 @@ impl From<Error> for Problem {
             }
             Error::Invalid { message } => {
                 tracing::debug!(message, "a value can't be stored");
-                Self::new(StatusCode::BAD_REQUEST, "value_invalid", "a value is nothing that its column can hold")
+                Self::value_invalid("a value is nothing that its column can hold")
             }
             Error::Conflict { message } => {
                 tracing::debug!(message, "a request met what is there already");

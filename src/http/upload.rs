@@ -237,7 +237,7 @@ async fn job(mut part: Field<'static>, form: &Form) -> Result<NewJob, Problem> {
             return Err(Problem::body_too_large("4 MiB in its part `job`"));
         }
     }
-    parse(&text)
+    parse::<NewJob>(&text)?.checked()
 }
 
 fn too_large(number: usize) -> Problem {

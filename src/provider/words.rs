@@ -30,7 +30,7 @@ impl Secrets<'_> {
 fn one_line(text: &str) -> String {
     let invisible = |letter: char| {
         letter.is_control()
-            || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+            || matches!(letter, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
     };
     let words = text.split(|letter: char| letter.is_whitespace() || invisible(letter)).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ")

@@ -146,7 +146,7 @@ fn words(body: &[u8], is_json: bool) -> String {
 fn clean(text: &str, key: &str) -> String {
     let invisible = |letter: char| {
         letter.is_control()
-            || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+            || matches!(letter, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
     };
     let words = text.split(|letter: char| letter.is_whitespace() || invisible(letter));
     let line = words.filter(|word| !word.is_empty());

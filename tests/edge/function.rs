@@ -150,6 +150,8 @@ async fn what_the_database_refuses_is_told_with_its_code_and_its_fix() {
         (json!({ "prompt": "a cup", "source_paths": [mine], "aspect_ratios": ["2:3"] }), 400, "aspect_ratios_invalid"),
         (json!({ "prompt": "a cup", "source_paths": [mine], "quality": "best" }), 400, "quality_known"),
         (json!({ "prompt": "a cup", "source_paths": [mine], "run_at": "soon" }), 400, "value_invalid"),
+        (json!({ "prompt": "a cup", "source_paths": [mine], "run_at": "2099-12-24T18:00:00" }), 400, "value_invalid"),
+        (json!({ "prompt": "a cup", "source_paths": [mine], "run_at": "2099-12-24" }), 400, "value_invalid"),
         (json!({ "prompt": "a\u{0}cup", "source_paths": [mine] }), 400, "value_invalid"),
         (json!({ "template_id": Uuid::new_v4() }), 403, "template_not_found"),
     ] {

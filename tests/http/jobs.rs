@@ -175,7 +175,11 @@ async fn a_rule_that_refuses_is_told_by_its_code_and_how_to_mend_it() {
     refused(json!({ "prompt": "x", "source_paths": vec![&source; 17] }), 400, "too_many_sources").await;
     refused(json!({ "prompt": "x", "source_paths": [source], "variants": 11 }), 400, "variants_out_of_range").await;
     refused(json!({ "prompt": "x", "source_paths": [source], "quality": "best" }), 400, "quality_known").await;
-    refused(json!({ "prompt": "x", "source_paths": [source], "run_at": "soon" }), 400, "value_invalid").await;
+    for at in ["soon", "infinity", "2099-12-24", "2099-12-24T18:00:00", "2099-12-24 18:00"] {
+        let told =
+            refused(json!({ "prompt": "x", "source_paths": [source], "run_at": at }), 400, "value_invalid").await;
+        assert!(told["detail"].as_str().unwrap().contains("T18:00:00Z"), "{told}");
+    }
     refused(json!({ "prompt": "x\u{0}", "source_paths": [source] }), 400, "value_invalid").await;
     refused(json!({ "template_id": Uuid::new_v4() }), 403, "template_not_found").await;
     for forged in ["status", "user_id", "progress", "idempotency_key", "id"] {

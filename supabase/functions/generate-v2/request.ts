@@ -9,6 +9,9 @@ const isText = (value: unknown) => typeof value === 'string';
 const isTexts = (value: unknown) => Array.isArray(value) && value.every(isText);
 const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value);
 const isInteger = (value: unknown) => Number.isInteger(value) && Math.abs(value as number) < 2 ** 31;
+/** With its zone: without one the database would take it for a time of its own. */
+const isMoment = (value: unknown) =>
+  isText(value) && /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/i.test(value as string);
 const isId = (value: unknown) => isText(value) && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value as string);
 
 /** What a job may have, and what each must look like. Whether it can be made of that is the database's to say. */
@@ -74,6 +77,9 @@ export async function newJob(request: Request): Promise<NewJob> {
     }
     const [fits, expected] = FIELDS[name];
     if (!fits(value)) throw malformed(`${name} is not ${expected}`);
+    if (name === 'run_at' && !isMoment(value)) {
+      throw new Problem(400, 'value_invalid', 'run_at is no date and time with a zone', 'Write for example 2026-12-24T18:00:00Z.');
+    }
   }
   return Object.fromEntries(given);
 }
