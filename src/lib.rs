@@ -25,6 +25,8 @@ pub mod failure;
 pub mod job;
 pub mod supabase;
 
+pub mod outgoing;
+
 pub mod image;
 pub mod listener;
 pub mod provider;

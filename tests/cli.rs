@@ -16,6 +16,8 @@ mod doctor;
 #[path = "cli/jobs.rs"]
 mod jobs;
 mod project;
+#[path = "cli/reached.rs"]
+mod reached;
 #[path = "cli/submit.rs"]
 mod submit;
 #[path = "cli/templates.rs"]
@@ -35,6 +37,9 @@ use tokio::process::{Child, Command};
 fn carousel(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_carousel"));
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE"] {
+        command.env_remove(name).env_remove(name.to_ascii_lowercase());
+    }
     for (name, _) in std::env::vars() {
         if ["CAROUSEL_", "SUPABASE_", "OPENAI_", "DATABASE_"].iter().any(|prefix| name.starts_with(prefix))
             && name != "CAROUSEL_HOME"
@@ -350,6 +355,8 @@ async fn dev_works_against_a_supabase_that_runs_already() {
     let deployment = Deployment::new().await;
     let output = tempfile::tempdir().unwrap();
     let mut command = carousel(&["dev", "--once", "--output", output.path().to_str().unwrap()]);
+    // Nobody is there: what stays on this machine asks no proxy.
+    command.env("HTTP_PROXY", "http://127.0.0.1:1");
     command
         .env("DATABASE_URL", deployment.stack.database_url("postgres"))
         .env("SUPABASE_URL", deployment.stack.url())

@@ -5,19 +5,20 @@ use std::fs;
 use std::path::Path;
 
 /// A module and what it may import of ours. `*` stands for everything.
-const TABLE: [(&str, &[&str]); 20] = [
+const TABLE: [(&str, &[&str]); 21] = [
     ("job", &[]),
+    ("outgoing", &[]),
     ("supabase", &[]),
     ("database", &[]),
     ("listener", &["job", "database"]),
-    ("queue", &["job", "database"]),
-    ("storage", &["job", "supabase"]),
-    ("provider", &["job"]),
+    ("queue", &["job", "database", "outgoing"]),
+    ("storage", &["job", "supabase", "outgoing"]),
+    ("provider", &["job", "outgoing"]),
     ("image", &["job"]),
     ("failure", &["job", "listener", "queue", "storage", "provider", "image"]),
     ("pipeline", &["job", "queue", "storage", "provider", "image", "failure", "telemetry"]),
     ("worker", &["job", "listener", "queue", "storage", "provider", "image", "failure", "pipeline", "telemetry"]),
-    ("client", &["job", "supabase"]),
+    ("client", &["job", "supabase", "outgoing"]),
     ("http", &["job", "failure", "client", "telemetry"]),
     ("config", &["queue", "storage", "provider", "client", "http"]),
     ("telemetry", &[]),

@@ -12,7 +12,7 @@ use crate::idle::{log_statements, statements};
 use crate::marks::Marks;
 use crate::queue_alone;
 use crate::report::Report;
-use crate::scene::{Project, Scene};
+use crate::scene::{Project, Scene, caller};
 use crate::stand_in::{StandIn, picture};
 
 /// Jobs of each shape.
@@ -36,7 +36,7 @@ pub async fn run() -> anyhow::Result<()> {
     let token = keys.sign(&claims)?;
     let changes = ["image_generation_jobs", "generated_carousel_images"]
         .map(|table| Change { table: table.to_owned(), filter: None });
-    let mut browser = Subscription::open(stack.url(), stack.publishable_key(), &token, &changes).await?;
+    let mut browser = caller(&stack, &token)?.changes(&changes).await?;
 
     let mut report = Report::new("database", &["statements an image", "WAL KB an image", "Realtime changes an image"]);
     let insert = "insert into public.image_generation_jobs (user_id, prompt, source_paths, variants, slide_prompts)

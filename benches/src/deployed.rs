@@ -114,6 +114,7 @@ fn pipeline_settings(spool: PathBuf) -> pipeline::Settings {
 pub fn storage_settings(url: &str, key: &str) -> anyhow::Result<storage::Settings> {
     Ok(storage::Settings {
         url: url.parse()?,
+        certificates: Vec::new(),
         secret_key: key.to_owned().into(),
         bucket: "generated-carousels".to_owned(),
         connect_timeout: Duration::from_secs(10),

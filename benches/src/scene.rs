@@ -8,7 +8,7 @@ use carousel::local::openai::OpenAi;
 use carousel::local::postgres::{ADMIN, Options, Server};
 use carousel::local::stack::Stack;
 use carousel::local::{bootstrap, database};
-use carousel::{migrations, queue};
+use carousel::{client, migrations, queue};
 use tempfile::TempDir;
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -130,4 +130,10 @@ impl Project {
 /// A connection to `url`.
 pub async fn connect(url: &str) -> anyhow::Result<Client> {
     Ok(database::connect(url).await?)
+}
+
+/// Whoever signed in to `stack` with this token.
+pub fn caller(stack: &Stack, token: &str) -> anyhow::Result<client::Caller> {
+    let project = client::Project::new(&stack.url().parse()?, stack.publishable_key().to_owned().into())?;
+    Ok(project.person(token)?)
 }

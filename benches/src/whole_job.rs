@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::deployed::{InProcess, storage_settings};
 use crate::marks::Marks;
 use crate::report::{Report, percentile};
-use crate::scene::{Project, Scene};
+use crate::scene::{Project, Scene, caller};
 use crate::stand_in::{StandIn, picture};
 
 /// Not counted.
@@ -73,7 +73,7 @@ async fn browser(stack: &Stack, user: Uuid) -> anyhow::Result<Subscription> {
     let keys = stack.keys();
     let claims = json!({ "iss": keys.issuer, "aud": "authenticated", "role": "authenticated", "sub": user, "exp": 4_000_000_000_u64 });
     let jobs = Change { table: "image_generation_jobs".to_owned(), filter: None };
-    Ok(Subscription::open(stack.url(), stack.publishable_key(), &keys.sign(&claims)?, &[jobs]).await?)
+    Ok(caller(stack, &keys.sign(&claims)?)?.changes(&[jobs]).await?)
 }
 
 /// One job: milliseconds of the steps that are seen from outside, and of the whole.

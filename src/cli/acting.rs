@@ -5,7 +5,7 @@ use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use crate::client::{Caller, Project};
+use crate::client::Caller;
 use crate::config;
 
 /// The project, and who one is there.
@@ -31,19 +31,19 @@ impl Acting {
     /// # Errors
     /// When there is neither a token with a publishable key nor a secret key.
     pub(super) fn caller(&self) -> anyhow::Result<Caller> {
-        let url = self.supabase.url()?;
+        self.supabase.url()?;
         let Some(token) = self.person_token() else {
             let key = self.supabase.secret_key().context(
                 "nobody to act as: set SUPABASE_SECRET_KEY to act as the operator, or SUPABASE_ACCESS_TOKEN to act as a person",
             )?;
-            return Ok(Project::new(&url, key)?.key_holder());
+            return Ok(self.supabase.project_by(key)?.key_holder());
         };
         let key = self.supabase.publishable_key()?;
         ensure!(
             !key.starts_with("sb_secret_"),
             "SUPABASE_PUBLISHABLE_KEY holds a secret key: use the one that begins with sb_publishable_"
         );
-        let project = Project::new(&url, key.into())?;
+        let project = self.supabase.project_by(key.into())?;
         project.person(token).context("SUPABASE_ACCESS_TOKEN (or --token)")
     }
 

@@ -2,10 +2,12 @@
 //!
 //! Weakness: it doesn't reconnect. When [`Subscription::next`] ends, rows may have changed unseen: read them again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -13,12 +15,13 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval_at, timeout};
 use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 use url::Url;
 use uuid::Uuid;
 
-use super::Error;
 use super::error::clean;
+use super::{Caller, Error, Shared};
+use crate::outgoing;
 
 /// Servers close a connection that is silent for a minute.
 const HEARTBEAT: Duration = Duration::from_secs(25);
@@ -91,12 +94,12 @@ pub struct Subscription {
 type Websocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 impl Subscription {
-    /// Connects to the project at `url` as the user of `access_token`, and returns once the server listens to the database: what
+    /// Connects as `caller`, and returns once the server listens to the database: what
     /// commits after this is heard of.
     ///
     /// # Errors
     /// When the server can't be reached, or refuses the key, the token or one of the changes.
-    pub async fn open(url: &str, apikey: &str, access_token: &str, changes: &[Change]) -> Result<Self, Error> {
+    pub(super) async fn open(caller: &Caller, changes: &[Change]) -> Result<Self, Error> {
         let bindings = changes.iter().map(|Change { table, filter }| match filter {
             Some(filter) => json!({ "event": "*", "schema": "public", "table": table, "filter": filter }),
             None => json!({ "event": "*", "schema": "public", "table": table }),
@@ -106,8 +109,7 @@ impl Subscription {
             "presence": { "enabled": false },
             "postgres_changes": bindings.collect::<Vec<_>>(),
         });
-        let (mut connection, events) =
-            Connection::open(url, apikey, "realtime:carousel", access_token, &config).await?;
+        let (mut connection, events) = Connection::open(caller, "realtime:carousel", &config).await?;
         timeout(PATIENCE, connection.subscribed()).await.map_err(|_| Error::silent())??;
         Ok(Self { events, task: tokio::spawn(connection.run()) })
     }
@@ -117,14 +119,14 @@ impl Subscription {
     ///
     /// # Errors
     /// As [`Subscription::open`]; `Forbidden` where the project has no such channels, or the channel is another's.
-    pub async fn of_person(url: &str, apikey: &str, access_token: &str, person: Uuid) -> Result<Self, Error> {
+    pub(super) async fn of_person(caller: &Caller, person: Uuid) -> Result<Self, Error> {
         let config = json!({
             "private": true,
             "broadcast": { "ack": false, "self": false, "replication_ready": true },
             "presence": { "enabled": false },
         });
         let topic = format!("realtime:carousel:{person}");
-        let (mut connection, events) = Connection::open(url, apikey, &topic, access_token, &config).await?;
+        let (mut connection, events) = Connection::open(caller, &topic, &config).await?;
         timeout(PATIENCE, connection.joined()).await.map_err(|_| Error::silent())??;
         if let Ok(Err(error)) = timeout(READY, connection.subscribed()).await {
             return Err(error);
@@ -156,25 +158,25 @@ struct Connection {
 
 impl Connection {
     /// Connects, and asks to be let into a channel.
-    async fn open(
-        url: &str,
-        apikey: &str,
-        topic: &str,
-        access_token: &str,
-        config: &Value,
-    ) -> Result<(Self, Receiver<Event>), Error> {
+    async fn open(caller: &Caller, topic: &str, config: &Value) -> Result<(Self, Receiver<Event>), Error> {
+        let Shared { url, key, tls, .. } = caller.shared();
         let unusable = || Error::not_understood(format!("{url} is no URL of a Supabase project"));
         let endpoint = format!("{}/realtime/v1/websocket", url.trim_end_matches('/'));
         let mut endpoint = Url::parse(&endpoint).map_err(|_| unusable())?;
         let scheme = if endpoint.scheme() == "https" { "wss" } else { "ws" };
         endpoint.set_scheme(scheme).map_err(|()| unusable())?;
-        endpoint.query_pairs_mut().append_pair("apikey", apikey).append_pair("vsn", "1.0.0");
-        let connecting = timeout(PATIENCE, tokio_tungstenite::connect_async(endpoint.as_str())).await;
-        let (websocket, _) = connecting.map_err(|_| Error::silent())?.map_err(|error| lost(&error))?;
+        endpoint.query_pairs_mut().append_pair("apikey", key.expose_secret()).append_pair("vsn", "1.0.0");
+        let connecting = async {
+            let connection = outgoing::connect(&endpoint).await?;
+            let tls = Connector::Rustls(Arc::clone(tls));
+            client_async_tls_with_config(endpoint.as_str(), connection, None, Some(tls)).await
+        };
+        let connected = timeout(PATIENCE, connecting).await.map_err(|_| Error::silent())?;
+        let (websocket, _) = connected.map_err(|error| lost(&error, Some(&endpoint)))?;
         let (writer, reader) = websocket.split();
         let (sender, events) = mpsc::channel(WAITING);
         let mut connection = Self { writer, reader, sender, is_joined: false, is_listening: false, unanswered: false };
-        connection.send(topic, "phx_join", "1", json!({ "config": config, "access_token": access_token })).await?;
+        connection.send(topic, "phx_join", "1", json!({ "config": config, "access_token": caller.token() })).await?;
         Ok((connection, events))
     }
 
@@ -182,7 +184,7 @@ impl Connection {
         let message = json!({
             "topic": topic, "event": event, "payload": payload, "ref": reference, "join_ref": "1"
         });
-        self.writer.send(Message::text(message.to_string())).await.map_err(|error| lost(&error))
+        self.writer.send(Message::text(message.to_string())).await.map_err(|error| lost(&error, None))
     }
 
     /// Waits until the server has let us in.
@@ -223,7 +225,7 @@ impl Connection {
 
     /// Takes the next message in; an error means that nothing more will come.
     async fn hear(&mut self) -> Result<(), Error> {
-        let frame = self.reader.next().await.ok_or_else(closed)?.map_err(|error| lost(&error))?;
+        let frame = self.reader.next().await.ok_or_else(closed)?.map_err(|error| lost(&error, None))?;
         let Message::Text(text) = frame else { return Ok(()) };
         let message: Value = serde_json::from_str(&text).map_err(Error::not_understood)?;
         let payload = &message["payload"];
@@ -268,7 +270,8 @@ fn of_row(table: &str, row: &Value) -> Event {
     Event { table: table.to_owned(), kind, record, old_record, errors: Value::Null }
 }
 
-fn lost(error: &tungstenite::Error) -> Error {
+/// `url` is what was to be reached, while it was not.
+fn lost(error: &tungstenite::Error, url: Option<&Url>) -> Error {
     match error {
         tungstenite::Error::Http(answer) if answer.status() == 401 || answer.status() == 403 => {
             Error::Unauthorized { message: format!("Realtime answers {}", answer.status()) }
@@ -276,7 +279,7 @@ fn lost(error: &tungstenite::Error) -> Error {
         tungstenite::Error::Http(answer) => {
             Error::Unavailable { status: answer.status().as_u16(), message: "Realtime takes no connection".to_owned() }
         }
-        error => Error::unreachable(error),
+        error => Error::unreachable(error, url),
     }
 }
 

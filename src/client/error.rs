@@ -1,6 +1,9 @@
 //! How a project can refuse its caller or fail them, by meaning.
 
 use serde_json::Value;
+use url::Url;
+
+use crate::outgoing;
 
 use crate::supabase::{self, Refusal, Why};
 
@@ -103,13 +106,8 @@ impl Error {
         Self::NotUnderstood { message: clean(&message.to_string()) }
     }
 
-    pub(super) fn unreachable(error: &(dyn std::error::Error + 'static)) -> Self {
-        // The outer causes name the address, the innermost one says what happened.
-        let mut cause = error;
-        while let Some(inner) = cause.source() {
-            cause = inner;
-        }
-        Self::Unreachable { message: clean(&cause.to_string()) }
+    pub(super) fn unreachable(error: &(dyn std::error::Error + 'static), url: Option<&Url>) -> Self {
+        Self::Unreachable { message: clean(&outgoing::reason(error, url, "CAROUSEL_SUPABASE_CA")) }
     }
 
     pub(super) fn silent() -> Self {

@@ -20,11 +20,15 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::header::HeaderValue;
-use reqwest::{Client, redirect};
+use reqwest::{Client, ClientBuilder};
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 use uuid::Uuid;
+
+use crate::outgoing;
 
 pub use changes::{Change, Event, Kind, Subscription};
 pub use error::Error;
@@ -58,11 +62,14 @@ struct Shared {
     /// Without a slash at its end.
     url: String,
     key: SecretString,
+    /// Words requests for rows; they are sent by `http`.
     rest: postgrest::Postgrest,
     http: Client,
     /// Storage refuses an upload early and never reads the rest of it: what is sent on that connection next waits for a minute. So no connection of an
     /// upload is used twice.
     uploads: Client,
+    /// For websockets.
+    tls: Arc<ClientConfig>,
 }
 
 impl Project {
@@ -72,6 +79,14 @@ impl Project {
     /// # Errors
     /// When the URL or the key can't stand in a request.
     pub fn new(url: &Url, key: SecretString) -> Result<Self, Unusable> {
+        Self::trusting(url, key, &[])
+    }
+
+    /// [`Project::new`], trusting these certificates besides those of the public authorities.
+    ///
+    /// # Errors
+    /// When one of them can't be trusted, or one of the others can't stand in a request.
+    pub fn trusting(url: &Url, key: SecretString, certificates: &[CertificateDer<'static>]) -> Result<Self, Unusable> {
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(Unusable("SUPABASE_URL must begin with https:// or http:// and name a host".to_owned()));
         }
@@ -83,16 +98,12 @@ impl Project {
         }
         let url = url.as_str().trim_end_matches('/').to_owned();
         let rest = postgrest::Postgrest::new(format!("{url}/rest/v1")).insert_header("apikey", key.expose_secret());
-        let client = || {
-            Client::builder()
-                .user_agent(concat!("carousel/", env!("CARGO_PKG_VERSION")))
-                .redirect(redirect::Policy::none())
-                .connect_timeout(CONNECT)
-        };
-        let built = |client: reqwest::ClientBuilder| client.build().map_err(|error| Unusable(error.to_string()));
-        let http = built(client())?;
-        let uploads = built(client().pool_max_idle_per_host(0))?;
-        Ok(Self { shared: Arc::new(Shared { url, key, rest, http, uploads }) })
+        let unusable = |error: reqwest::Error| Unusable(error.to_string());
+        let client = || outgoing::client(certificates).map(|client| client.connect_timeout(CONNECT));
+        let http = client().and_then(ClientBuilder::build).map_err(unusable)?;
+        let uploads = client().and_then(|client| client.pool_max_idle_per_host(0).build()).map_err(unusable)?;
+        let tls = outgoing::tls(certificates).map_err(|error| Unusable(error.to_string()))?;
+        Ok(Self { shared: Arc::new(Shared { url, key, rest, http, uploads, tls: Arc::new(tls) }) })
     }
 
     /// A person, by the access token that they signed in for.
@@ -157,15 +168,13 @@ impl Caller {
 
     /// Listens for changes of rows that this caller may see; see [`Subscription::open`].
     pub async fn changes(&self, changes: &[Change]) -> Result<Subscription, Error> {
-        let shared = &self.project.shared;
-        Subscription::open(&shared.url, shared.key.expose_secret(), self.token(), changes).await
+        Subscription::open(self, changes).await
     }
 
     /// Listens for changes of a job and its images: on its owner's channel, where there may be others' as well, and where the project has no such
     /// channels on the tables.
     pub async fn changes_of(&self, job: Uuid, owner: Uuid) -> Result<Subscription, Error> {
-        let shared = &self.project.shared;
-        match Subscription::of_person(&shared.url, shared.key.expose_secret(), self.token(), owner).await {
+        match Subscription::of_person(self, owner).await {
             Err(Error::Forbidden { message }) => {
                 tracing::debug!(message, "there is no channel of the owner's, listening to the tables instead");
                 let of = |table: &str, column: &str| Change {

@@ -32,7 +32,7 @@ pub struct Download {
 impl Download {
     /// The bytes as they come.
     pub fn stream(self) -> impl Stream<Item = Result<Bytes, Error>> + Send {
-        self.response.bytes_stream().map_err(|error| Error::unreachable(&error))
+        self.response.bytes_stream().map_err(|error| Error::unreachable(&error, error.url()))
     }
 }
 
@@ -62,7 +62,7 @@ impl Caller {
     pub async fn download(&self, path: &str) -> Result<Download, Error> {
         let address = self.object("object/authenticated", path)?;
         let request = self.signed(self.shared().http.get(address)).timeout(TRANSFER);
-        let response = request.send().await.map_err(|error| Error::unreachable(&error))?;
+        let response = request.send().await.map_err(|error| Error::unreachable(&error, error.url()))?;
         if response.status() != reqwest::StatusCode::OK {
             return Err(refusal(response).await);
         }
@@ -134,7 +134,7 @@ impl Caller {
 
 /// The answer to a request for no file: JSON, or a refusal.
 async fn answer(request: RequestBuilder) -> Result<Value, Error> {
-    let response = request.send().await.map_err(|error| Error::unreachable(&error))?;
+    let response = request.send().await.map_err(|error| Error::unreachable(&error, error.url()))?;
     if !response.status().is_success() {
         return Err(refusal(response).await);
     }
@@ -149,7 +149,7 @@ async fn refusal(response: Response) -> Error {
 
 async fn body(mut response: Response) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| Error::unreachable(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| Error::unreachable(&error, error.url()))? {
         if body.len() + chunk.len() > MAX_ANSWER {
             return Err(Error::not_understood("it sent an answer of some megabytes"));
         }

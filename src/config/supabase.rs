@@ -1,13 +1,15 @@
 //! Options of the project's API.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use rustls::pki_types::CertificateDer;
 use secrecy::SecretString;
 use url::Url;
 
-use super::given;
+use super::{certificates, given};
 
 /// How to reach the project's API.
 #[derive(Args, Clone, Debug)]
@@ -16,6 +18,10 @@ pub struct Supabase {
     /// Address of the project, for example <https://abcdefgh.supabase.co>
     #[arg(long, env = "SUPABASE_URL", value_name = "URL")]
     pub supabase_url: Option<String>,
+
+    /// Certificate to trust for SUPABASE_URL, in PEM
+    #[arg(long, env = "CAROUSEL_SUPABASE_CA", value_name = "FILE")]
+    pub supabase_ca: Option<PathBuf>,
 
     /// Secret API key (sb_secret_...), for reading sources and writing results
     #[arg(long, env = "SUPABASE_SECRET_KEY", hide_env_values = true, value_name = "KEY")]
@@ -43,6 +49,7 @@ impl Supabase {
         let secret_key = self.secret_key()?;
         Ok(crate::storage::Settings {
             url: self.url()?,
+            certificates: self.certificates()?,
             secret_key,
             bucket: "generated-carousels".to_owned(),
             connect_timeout: Duration::from_secs(10),
@@ -70,7 +77,23 @@ impl Supabase {
             !key.starts_with("sb_secret_"),
             "SUPABASE_PUBLISHABLE_KEY holds a secret key: use the one that begins with sb_publishable_"
         );
-        Ok(crate::client::Project::new(&self.url()?, key.into())?)
+        self.project_by(key.into())
+    }
+
+    /// The project as the holder of this key uses it.
+    ///
+    /// # Errors
+    /// When the URL is missing, or the certificates can't be trusted.
+    pub fn project_by(&self, key: SecretString) -> anyhow::Result<crate::client::Project> {
+        Ok(crate::client::Project::trusting(&self.url()?, key, &self.certificates()?)?)
+    }
+
+    /// The certificates to trust besides the public authorities'.
+    ///
+    /// # Errors
+    /// When their file can't be read, has no certificate in it, or one that is broken.
+    pub fn certificates(&self) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+        certificates::read("CAROUSEL_SUPABASE_CA", self.supabase_ca.as_deref())
     }
 
     /// The key for servers, which sees everybody's rows.

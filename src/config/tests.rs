@@ -161,12 +161,18 @@ fn trusted(text: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     Line::try_parse_from(["carousel".as_ref(), "--provider-ca".as_ref(), path.as_os_str()])?.provider.certificates()
 }
 
+/// What this machine's SSL_CERT_FILE has, if it names one.
+fn shared() -> Vec<CertificateDer<'static>> {
+    super::certificates::read("CAROUSEL_DATABASE_CA", None).unwrap()
+}
+
 #[test]
 fn a_file_of_certificates_may_hold_several() {
     let certificates =
         ["a.example", "b.example"].map(|name| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap().cert);
     let text: String = certificates.iter().map(rcgen::Certificate::pem).collect();
-    assert_eq!(trusted(&text).unwrap(), certificates.map(|certificate| certificate.der().clone()));
+    let own = certificates.iter().map(|certificate| certificate.der().clone());
+    assert_eq!(trusted(&text).unwrap(), own.chain(shared()).collect::<Vec<_>>());
 }
 
 #[test]
@@ -198,5 +204,6 @@ fn a_file_without_a_sound_certificate_is_refused_by_its_name() {
         assert!(error.contains(words), "{error}");
     }
     let line = Line::try_parse_from(["carousel"]).unwrap();
-    assert!(line.provider.certificates().unwrap().is_empty() && line.database.certificates().unwrap().is_empty());
+    assert_eq!(line.provider.certificates().unwrap(), shared());
+    assert_eq!(line.database.certificates().unwrap(), shared());
 }

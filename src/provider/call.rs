@@ -6,6 +6,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Provider;
 use super::error::{Error, Told, Wait};
 use super::upload::Upload;
+use crate::outgoing;
 
 impl Provider {
     /// Sends a request with the key.
@@ -54,19 +55,7 @@ pub(super) fn lost(error: &reqwest::Error, upload: &Upload) -> Error {
     }
 }
 
-/// The innermost cause of an error, which alone says what happened; the outer ones name the address.
+/// What a failed request comes down to.
 pub(super) fn reason(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let said = cause.to_string();
-    let mend = if said.contains("UnknownIssuer") {
-        "; if it is the gateway's own, name it in CAROUSEL_PROVIDER_CA"
-    } else if said.starts_with("Too many open files") {
-        "; raise the limit: ulimit -n, systemd's LimitNOFILE"
-    } else {
-        ""
-    };
-    said + mend
+    outgoing::reason(error, error.url(), "CAROUSEL_PROVIDER_CA")
 }

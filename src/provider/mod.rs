@@ -35,13 +35,14 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::multipart::Form;
-use reqwest::{Certificate, Client, Url, redirect};
+use reqwest::{Client, Url};
 use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use crate::job::{Format, Size};
+use crate::outgoing;
 use answer::{Content, Found, Incoming, Limits};
 use refusal::Head;
 use upload::{EndOfUpload, Upload};
@@ -169,17 +170,12 @@ impl Provider {
         value.set_sensitive(true);
         // Pictures don't get smaller, and what comes compressed could not be read.
         let plain = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
-        let mut client = Client::builder()
+        let client = outgoing::client(&settings.certificates).map_err(|error| Unusable(call::reason(&error)))?;
+        let client = client
             .default_headers(plain)
-            .user_agent(concat!("carousel/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
             .http1_only()
             .pool_max_idle_per_host(0)
             .connect_timeout(settings.connect_timeout);
-        for certificate in &settings.certificates {
-            let trusted = Certificate::from_der(certificate).map_err(|error| Unusable(call::reason(&error)))?;
-            client = client.add_root_certificate(trusted);
-        }
         // A peer that stops taking what was already handed to the system is noticed by the system only; where both notice, ours knows more.
         #[cfg(target_os = "linux")]
         let client = client.tcp_user_timeout(settings.silence_timeout * 2);

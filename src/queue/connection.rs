@@ -10,7 +10,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{Error, Queue};
-use crate::database;
+use crate::{database, outgoing};
 
 /// How long a statement is sent again while the database is away. Later the lease is gone anyway.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -41,16 +41,7 @@ pub struct Settings {
 /// # Errors
 /// When one of these can't be trusted.
 pub fn tls(certificates: &[CertificateDer<'static>]) -> anyhow::Result<MakeRustlsConnect> {
-    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    for certificate in certificates {
-        roots.add(certificate.clone())?;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
+    Ok(MakeRustlsConnect::new(outgoing::tls(certificates)?))
 }
 
 impl Settings {

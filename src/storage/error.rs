@@ -4,6 +4,7 @@ use std::io;
 
 use serde_json::Value;
 
+use crate::outgoing;
 use crate::supabase::{self, Refusal, Why};
 
 /// Longest message that is kept, in characters.
@@ -157,12 +158,7 @@ fn clean(text: &str, key: &str) -> String {
 
 /// The meaning of a request that got no answer, or not all of it.
 pub(super) fn lost(error: &reqwest::Error) -> Error {
-    // The outer causes name the address, the innermost one says what happened.
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let message = cause.to_string();
+    let message = outgoing::reason(error, error.url(), "CAROUSEL_SUPABASE_CA");
     if error.is_timeout() {
         Error::Timeout { message }
     } else if error.is_connect() {

@@ -10,6 +10,7 @@ static STORAGE: LazyLock<Storage> = LazyLock::new(|| {
     let patience = Duration::from_secs(1);
     Storage::new(Settings {
         url: "https://project.example/base".parse().expect("it is an address"),
+        certificates: Vec::new(),
         secret_key: KEY.into(),
         bucket: "bucket".into(),
         connect_timeout: patience,

@@ -20,7 +20,8 @@ mod upload;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Response, Url, redirect};
+use reqwest::{Client, Response, Url};
+use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use supabase_storage_rs::models::{Column, FileSearchOptions, Order, SortBy, StorageClient};
@@ -28,6 +29,8 @@ use tokio::sync::Semaphore;
 
 use error::lost;
 use upload::Uploaders;
+
+use crate::outgoing;
 
 pub use download::Downloaded;
 pub use error::Error;
@@ -44,6 +47,8 @@ const MAX_ANSWER: usize = 4 * 1024 * 1024;
 pub struct Settings {
     /// The project: `https://<ref>.supabase.co`.
     pub url: Url,
+    /// Certificates to trust besides those of the public authorities.
+    pub certificates: Vec<CertificateDer<'static>>,
     /// A secret key, `sb_secret_...`, or the legacy service_role key.
     pub secret_key: SecretString,
     /// The bucket of everything that is read and written.
@@ -245,12 +250,9 @@ fn client(settings: &Settings) -> Result<Client, Unusable> {
         (HeaderName::from_static("apikey"), header(key.to_owned())?),
         (AUTHORIZATION, header(format!("Bearer {key}"))?),
     ]);
-    let client = Client::builder()
-        .user_agent(concat!("carousel/", env!("CARGO_PKG_VERSION")))
-        .default_headers(headers)
-        .redirect(redirect::Policy::none())
-        .connect_timeout(settings.connect_timeout)
-        .timeout(settings.total_timeout);
+    let client = outgoing::client(&settings.certificates).map_err(|error| Unusable(error.to_string()))?;
+    let client =
+        client.default_headers(headers).connect_timeout(settings.connect_timeout).timeout(settings.total_timeout);
     // A peer that stops taking what was already handed to the system is noticed by the system only.
     #[cfg(target_os = "linux")]
     let client = client.tcp_user_timeout(settings.silence_timeout);

@@ -85,13 +85,8 @@ async fn a_place_that_no_download_can_go_to_is_refused_before_anything_is_sent()
         }
     }
     // Where the job is known, so is its folder.
-    for arguments in [
-        &["watch", &job, "--download", text(folder.path())][..],
-        &["carousels", "download", &job, "--dir", text(folder.path())],
-    ] {
-        let error = refused(command(arguments), 1).await;
-        assert!(error.contains(&job) && !error.contains("can't be reached"), "{arguments:?}: {error}");
-    }
+    let error = refused(command(&["watch", &job, "--download", text(folder.path())]), 1).await;
+    assert!(error.contains(&job) && !error.contains("can't be reached"), "{error}");
     // What can be made is not made before there is something to put into it.
     let deep = folder.path().join("one/two");
     let error = refused(command(&["submit", text(&file), "-p", "calm", "--download", text(&deep)]), 1).await;

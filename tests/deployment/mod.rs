@@ -121,6 +121,7 @@ impl Deployment {
         let connect = queue::Settings { database: database.clone(), certificates: Vec::new(), connections: 4 };
         let storage = Storage::new(storage::Settings {
             url: self.stack.url().parse().expect("it is a URL"),
+            certificates: Vec::new(),
             secret_key: self.stack.secret_key().to_owned().into(),
             bucket: "generated-carousels".to_owned(),
             connect_timeout: Duration::from_secs(5),
@@ -265,9 +266,15 @@ impl Person<'_> {
         use carousel::client::{Change, Subscription};
         let stack = &self.deployment.stack;
         let change = Change { table: "image_generation_jobs".to_owned(), filter: Some(format!("id=eq.{id}")) };
-        let mut changes = Subscription::open(stack.url(), stack.publishable_key(), &self.token, &[change])
-            .await
-            .expect("Realtime answers");
+        let mut changes = Subscription::open(
+            stack.url(),
+            &std::sync::Arc::new(carousel::outgoing::tls(&[]).unwrap()),
+            stack.publishable_key(),
+            &self.token,
+            &[change],
+        )
+        .await
+        .expect("Realtime answers");
         let waiting = async {
             loop {
                 let job = self.job(id).await;

@@ -123,7 +123,15 @@ async fn shown_preview(person: &crate::deployment::Person<'_>, job: &str) -> Str
     use carousel::client::{Change, Subscription};
     let stack = &person.deployment.stack;
     let change = Change { table: "generated_carousel_images".to_owned(), filter: Some(format!("job_id=eq.{job}")) };
-    let mut changes = Subscription::open(stack.url(), stack.publishable_key(), &person.token, &[change]).await.unwrap();
+    let mut changes = Subscription::open(
+        stack.url(),
+        &std::sync::Arc::new(carousel::outgoing::tls(&[]).unwrap()),
+        stack.publishable_key(),
+        &person.token,
+        &[change],
+    )
+    .await
+    .unwrap();
     loop {
         if let Some(path) =
             person.images(job).await.first().and_then(|image| image["preview_path"].as_str().map(str::to_owned))

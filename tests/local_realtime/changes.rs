@@ -72,7 +72,15 @@ async fn filters_choose_rows_by_their_columns_types() {
         let notes = Change { table: "notes".to_owned(), filter: Some(filter.to_owned()) };
         let end = Change { table: "unpublished".to_owned(), filter: None };
         let token = project.token(ANNA);
-        let subscription = Subscription::open(&project.url, PUBLISHABLE, &token, &[notes, end]).await.unwrap();
+        let subscription = Subscription::open(
+            &project.url,
+            &std::sync::Arc::new(carousel::outgoing::tls(&[]).unwrap()),
+            PUBLISHABLE,
+            &token,
+            &[notes, end],
+        )
+        .await
+        .unwrap();
         listening.push((subscription, filter, ids));
     }
     let rows = format!(

@@ -101,7 +101,14 @@ impl Project {
 
     pub async fn subscribe_to(&self, table: &str, user: &str, filter: Option<&str>) -> Result<Subscription, Error> {
         let change = Change { table: table.to_owned(), filter: filter.map(str::to_owned) };
-        Subscription::open(&self.url, PUBLISHABLE, &self.token(user), &[change]).await
+        Subscription::open(
+            &self.url,
+            &std::sync::Arc::new(carousel::outgoing::tls(&[]).unwrap()),
+            PUBLISHABLE,
+            &self.token(user),
+            &[change],
+        )
+        .await
     }
 
     /// Names of the database's replication slots.

@@ -176,7 +176,10 @@ async fn who_is_refused_is_told_how_many_characters_are_left_and_has_them() {
     let project = Project::new().await;
     let user = project.user().await;
     let client = project.signed_in(user).await;
-    let style = json!({ "mood": "warm and calm", "colors": ["amber", "teal"] }).as_object().unwrap().clone();
+    let style = json!({ "mood": "warm and calm", "brand_colors": " amber, teal ", "none": null, "text": "" })
+        .as_object()
+        .unwrap()
+        .clone();
     let many = (1..=10).map(|slide| format!("slide {slide}")).collect::<Vec<_>>();
     for asked in [
         Asked::one("ä".repeat(31_969)),

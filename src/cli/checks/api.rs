@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use reqwest::{Client, redirect};
+use rustls::pki_types::CertificateDer;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
@@ -12,9 +12,12 @@ use uuid::Uuid;
 use super::Report;
 use super::settings::{Given, Settings, shown};
 use crate::client::{Change, Project};
+use crate::outgoing;
 use crate::provider::{self, Learnt, Provider};
 use crate::storage::{self, Storage};
 
+/// What mends it when nobody answers.
+const NETWORK: &str = "check SUPABASE_URL, and the way there: network, proxy, certificate";
 /// How long the API may take for one row.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What the worker stores; the bucket must take it.
@@ -29,9 +32,9 @@ pub(super) async fn look(settings: &Settings, wide: bool) -> Report {
     if wide {
         let secret =
             settings.storage.as_ref().map(|storage| storage.secret_key.expose_secret()).map_err(|first| *first);
-        rows(&mut report, "secret_key_rows", "SUPABASE_SECRET_KEY", &settings.url, &secret).await;
+        rows(&mut report, "secret_key_rows", "SUPABASE_SECRET_KEY", &settings.project, &secret).await;
         let publishable = settings.publishable_key.as_deref().map_err(|first| *first);
-        rows(&mut report, "publishable_key_rows", "SUPABASE_PUBLISHABLE_KEY", &settings.url, &publishable).await;
+        rows(&mut report, "publishable_key_rows", "SUPABASE_PUBLISHABLE_KEY", &settings.project, &publishable).await;
         realtime(&mut report, settings).await;
     }
     report
@@ -55,6 +58,9 @@ async fn bucket(report: &mut Report, settings: &Settings) {
                     "update storage.buckets set public = false where id = 'generated-carousels';"
                 }
                 storage::Error::Unauthorized { .. } => "export SUPABASE_SECRET_KEY=sb_secret_...",
+                storage::Error::Connect { .. } | storage::Error::Timeout { .. } | storage::Error::Reset { .. } => {
+                    NETWORK
+                }
                 _ => "check SUPABASE_URL and SUPABASE_SECRET_KEY",
             };
             return report.failed("bucket", format!("the bucket generated-carousels can't be used: {error}"), mend);
@@ -85,18 +91,28 @@ async fn bucket(report: &mut Report, settings: &Settings) {
 }
 
 /// Reads a row of the jobs with a key.
-async fn rows(report: &mut Report, check: &'static str, variable: &str, url: &Given<Url>, key: &Given<&str>) {
-    let (url, key) = match (url, key) {
-        (Ok(url), Ok(key)) => (url, key),
+async fn rows(
+    report: &mut Report,
+    check: &'static str,
+    variable: &str,
+    project: &Given<(Url, Vec<CertificateDer<'static>>)>,
+    key: &Given<&str>,
+) {
+    let ((url, certificates), key) = match (project, key) {
+        (Ok(project), Ok(key)) => (project, key),
         (Err(first), _) | (_, Err(first)) => return report.skipped(check, first),
     };
-    let (status, answer) = match ask(url, key).await {
+    let (status, answer) = match ask(url, certificates, key).await {
         Ok(answer) => answer,
         Err(error) => {
             return report.failed(
                 check,
-                format!("{} can't be reached: {}", shown(url), error.without_url()),
-                "check SUPABASE_URL",
+                format!(
+                    "{} can't be reached: {}",
+                    shown(url),
+                    outgoing::reason(&error, error.url(), "CAROUSEL_SUPABASE_CA")
+                ),
+                NETWORK,
             );
         }
     };
@@ -138,13 +154,8 @@ async fn rows(report: &mut Report, check: &'static str, variable: &str, url: &Gi
 }
 
 /// Status and answer of a request for one job.
-async fn ask(url: &Url, key: &str) -> Result<(u16, Value), reqwest::Error> {
-    let client = Client::builder()
-        .user_agent(concat!("carousel/", env!("CARGO_PKG_VERSION")))
-        // A key goes where it belongs, and not where an answer says.
-        .redirect(redirect::Policy::none())
-        .timeout(PATIENCE)
-        .build()?;
+async fn ask(url: &Url, certificates: &[CertificateDer<'static>], key: &str) -> Result<(u16, Value), reqwest::Error> {
+    let client = outgoing::client(certificates)?.timeout(PATIENCE).build()?;
     let address = format!("{}/rest/v1/image_generation_jobs?select=id&limit=1", url.as_str().trim_end_matches('/'));
     let answer = client.get(address).header("apikey", key).bearer_auth(key).send().await?;
     let status = answer.status().as_u16();
@@ -157,7 +168,7 @@ async fn realtime(report: &mut Report, settings: &Settings) {
         Ok(storage) => storage,
         Err(first) => return report.skipped("realtime", first),
     };
-    let heard = match Project::new(&storage.url, storage.secret_key.clone()) {
+    let heard = match Project::trusting(&storage.url, storage.secret_key.clone(), &storage.certificates) {
         Ok(project) => {
             // With a filter that lets nothing through: what people's jobs do is not for the doctor.
             let jobs =

@@ -14,7 +14,8 @@ pub(super) type Given<T> = Result<T, &'static str>;
 /// What the settings make possible.
 pub(super) struct Settings {
     pub(super) database: Given<Database>,
-    pub(super) url: Given<Url>,
+    /// Its address, and the certificates to trust there.
+    pub(super) project: Given<(Url, Vec<CertificateDer<'static>>)>,
     pub(super) storage: Given<storage::Settings>,
     pub(super) publishable_key: Given<String>,
     pub(super) provider: Given<provider::Settings>,
@@ -57,11 +58,13 @@ pub(super) fn read(command: &WorkerCommand) -> (Report, Settings) {
         "export SUPABASE_URL=https://YOUR-PROJECT.supabase.co",
         |url| format!("SUPABASE_URL is {}", shown(url)),
     );
+    let trusted = report.trusted("supabase_ca", "CAROUSEL_SUPABASE_CA", "the project", command.supabase.certificates());
+    let project = url.and_then(|url| Ok((url, trusted?)));
     let secret_key =
         report.setting("secret_key", command.supabase.secret_key(), "export SUPABASE_SECRET_KEY=sb_secret_...", |_| {
             "SUPABASE_SECRET_KEY is set".to_owned()
         });
-    let storage = url.clone().and(secret_key).and_then(|_| command.supabase.storage().map_err(|_| "supabase_url"));
+    let storage = project.clone().and(secret_key).and_then(|_| command.supabase.storage().map_err(|_| "supabase_url"));
     let provider_key = report.setting("provider_key", command.provider.key(), "export OPENAI_API_KEY=sk-...", |_| {
         format!("OPENAI_API_KEY is set, for {}", shown(&command.provider.openai_base_url))
     });
@@ -83,7 +86,7 @@ pub(super) fn read(command: &WorkerCommand) -> (Report, Settings) {
     );
     files::look(&mut report, command);
     let publishable_key = command.supabase.publishable_key().map_err(|_| "publishable_key");
-    (report, Settings { database, url, storage, publishable_key, provider })
+    (report, Settings { database, project, storage, publishable_key, provider })
 }
 
 /// The key for clients, which the worker itself does without.
@@ -133,7 +136,9 @@ impl Report {
     ) -> Given<Vec<CertificateDer<'static>>> {
         self.setting(check, read, &format!("export {variable}=/path/of/the/certificate.crt"), |own| match own.len() {
             0 => format!("public authorities only are trusted for {whom}"),
-            own => format!("public authorities and {own} certificates of {variable} are trusted for {whom}"),
+            own => format!(
+                "public authorities and {own} certificates of {variable} and SSL_CERT_FILE are trusted for {whom}"
+            ),
         })
     }
 }

@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 use super::super::api::readiness;
 use super::person;
 use super::project::Project;
-use crate::client;
 use crate::http::{self, Door};
 use crate::local::stack::listener::{Served, listen};
 use crate::local::{install, pages};
@@ -59,7 +58,7 @@ pub(super) async fn pages(project: &Project) -> anyhow::Result<Router> {
 
 /// The HTTP API for `project`.
 pub(super) fn api(project: &Project) -> anyhow::Result<Router> {
-    let project = client::Project::new(&project.url.parse()?, project.publishable_key.clone().into())?;
+    let project = project.worker.supabase.project_by(project.publishable_key.clone().into())?;
     let settings = http::Settings { origins: Vec::new(), patience: Duration::from_secs(30), metrics_token: None };
     let readiness = readiness(project.clone());
     // What goes on when its connection has gone ends with the process.

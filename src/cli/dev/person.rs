@@ -2,11 +2,11 @@
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
-use url::Url;
 use uuid::Uuid;
 
 use super::project::Project;
-use crate::client::{self, Caller};
+use crate::client::Caller;
+use crate::outgoing;
 
 /// A demo user of the project, with their own token.
 pub(super) struct Person {
@@ -18,7 +18,7 @@ pub(super) struct Person {
 /// Makes the demo user of a project on this machine, unless they exist.
 pub(super) async fn make_demo(project: &Project) -> anyhow::Result<()> {
     match project.demo() {
-        Some(demo) => make(&client()?, project, demo.email, demo.password).await,
+        Some(demo) => make(&client(project)?, project, demo.email, demo.password).await,
         None => Ok(()),
     }
 }
@@ -39,14 +39,14 @@ async fn make(http: &reqwest::Client, project: &Project, email: &str, password: 
     Ok(())
 }
 
-fn client() -> anyhow::Result<reqwest::Client> {
-    Ok(reqwest::Client::builder().user_agent(concat!("carousel-dev/", env!("CARGO_PKG_VERSION"))).build()?)
+fn client(project: &Project) -> anyhow::Result<reqwest::Client> {
+    Ok(outgoing::client(&project.worker.supabase.certificates()?)?.build()?)
 }
 
 impl Person {
     /// Signs a demo user in, making them first where they don't exist.
     pub(super) async fn sign_in(project: &Project) -> anyhow::Result<Self> {
-        let http = client()?;
+        let http = client(project)?;
         let (email, password) = match project.demo() {
             Some(demo) => (demo.email.to_owned(), demo.password.to_owned()),
             None => (format!("carousel-demo-{}@example.com", Uuid::new_v4().simple()), Uuid::new_v4().to_string()),
@@ -63,9 +63,8 @@ impl Person {
         }
         let session: Value = session.json().await?;
         let token = session["access_token"].as_str().context("the session has no token")?;
-        let url: Url = project.url.parse()?;
         Ok(Self {
-            caller: client::Project::new(&url, project.publishable_key.clone().into())?.person(token)?,
+            caller: project.worker.supabase.project_by(project.publishable_key.clone().into())?.person(token)?,
             id: session["user"]["id"].as_str().context("the session has no user")?.parse()?,
         })
     }

@@ -23,6 +23,7 @@ const STORED: &str = r#"{"Key":"generated-carousels/u/a.png","Id":"1"}"#;
 fn settings(wire: &Wire) -> Settings {
     Settings {
         url: wire.url("/"),
+        certificates: Vec::new(),
         secret_key: KEY.into(),
         bucket: "generated-carousels".into(),
         connect_timeout: SHORT,
@@ -139,6 +140,7 @@ async fn a_server_that_is_away_or_never_answers_is_told_apart() {
 fn settings_that_can_not_work_are_refused() {
     let settings = |url: &str, key: &str, bucket: &str| Settings {
         url: url.parse().unwrap(),
+        certificates: Vec::new(),
         secret_key: key.into(),
         bucket: bucket.into(),
         connect_timeout: SHORT,
