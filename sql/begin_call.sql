@@ -1,12 +1,15 @@
--- Writes down that paid calls are about to be made, each under its lease: $1 jobs, $2 tokens, $3 images, $4 models, $5 qualities, $6 prompts.
+-- Writes down that paid calls are about to be made, each under its lease: $1 jobs, $2 tokens, $3 images, $4 models, $5 qualities, $6 prompts,
+-- $7 how many calls for the image since its job was last asked for may have been billed, this one included.
 -- A row for each call; none when its lease is lost, or somebody else holds one of its rows. No id: the provider is to be left alone for
--- that many seconds.
+-- that many seconds, or else the image was perhaps billed for so often, the last time with this outcome (null: nobody knows).
 with held as materialized (
     -- The job before its lease, in the order in which a deletion takes them.
-    select wish.place, wish.job_id, wish.image_id, wish.model, wish.quality, wish.prompt, lease.user_id, lease.worker_id, lease.attempt
-    from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::text[]) with ordinality
-        as wish (job_id, token, image_id, model, quality, prompt, place)
-    cross join lateral (select id from public.image_generation_jobs where id = wish.job_id for key share skip locked) as job
+    select wish.*, job.retry_requested_at, lease.user_id, lease.worker_id, lease.attempt
+    from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::integer[]) with ordinality
+        as wish (job_id, token, image_id, model, quality, prompt, most, place)
+    cross join lateral (
+        select id, retry_requested_at from public.image_generation_jobs where id = wish.job_id for key share skip locked
+    ) as job
     cross join lateral (
         select user_id, worker_id, attempt from carousel_private.leases where job_id = job.id and token = wish.token for share skip locked
     ) as lease
@@ -17,20 +20,34 @@ with held as materialized (
 pause as materialized (
     select carousel_private.pause_left() as seconds
 ),
+asked as materialized (
+    select held.*, made.again, made.billed, made.last, pause.seconds, pause.seconds = 0 and made.billed < held.most as may_be_made
+    from held
+    cross join pause
+    cross join lateral (
+        select
+            -- The answer may have been lost, and this be said again.
+            max(id) filter (where finished_at is null and token = held.token) as again,
+            count(*) filter (where (finished_at is null and token = held.token) is not true and not unbilled) as billed,
+            max(id) filter (where not unbilled) as last
+        from carousel_private.provider_calls
+        where job_id = held.job_id and image_id = held.image_id and started_at >= coalesce(held.retry_requested_at, '-infinity')
+    ) as made
+),
 image as (
     update public.generated_carousel_images image
-    set status = 'generating', model = held.model, quality = held.quality, prompt = held.prompt, error_code = null, error_message = null
-    from held cross join pause
-    where image.id = held.image_id and image.id = any (array(select image_id from held)) and pause.seconds = 0
+    set status = 'generating', model = asked.model, quality = asked.quality, prompt = asked.prompt, error_code = null, error_message = null
+    from asked
+    where image.id = asked.image_id and image.id = any (array(select image_id from asked)) and asked.may_be_made
 ),
 call as (
-    insert into carousel_private.provider_calls (job_id, image_id, user_id, worker_id, attempt, model)
-    select held.job_id, held.image_id, held.user_id, held.worker_id, held.attempt, held.model
-    from held cross join pause
-    where pause.seconds = 0
+    insert into carousel_private.provider_calls (job_id, image_id, user_id, worker_id, attempt, token, model)
+    select job_id, image_id, user_id, worker_id, attempt, token, model
+    from asked
+    where may_be_made and again is null
     returning id, image_id
 )
-select held.place, call.id, pause.seconds
-from held
-cross join pause
-left join call on call.image_id = held.image_id
+select asked.place, coalesce(call.id, asked.again) as id, asked.seconds, asked.billed,
+    (select outcome from carousel_private.provider_calls where id = asked.last) as outcome
+from asked
+left join call on call.image_id = asked.image_id

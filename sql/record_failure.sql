@@ -1,5 +1,5 @@
 -- Records that image $3 can't be made, under the lease ($1 job, $2 token): $4 its call (null when none was made), $5 code, $6 words,
--- $7 the provider's request id.
+-- $7 the provider's request id, $8 whether the call is known not to have been billed.
 with held as (
     -- The job before its lease, in the order in which a deletion takes them.
     select lease.job_id
@@ -17,7 +17,7 @@ image as (
 ),
 call as (
     update carousel_private.provider_calls call
-    set finished_at = now(), outcome = $5, request_id = $7
+    set finished_at = now(), outcome = $5, request_id = $7, unbilled = $8
     from image
     where call.id = $4 and call.finished_at is null
 )

@@ -1,9 +1,9 @@
--- Takes back the jobs whose leases ran out; a job that has lost $1 workers fails, since it may be what ends them. What was being made ends
--- or waits with it (settle_images).
--- The leases with the tokens $2 are the caller's own: it is alive.
-with expired as materialized (
+-- Takes back jobs whose leases ran out; a job that has lost $1 workers fails, since it may be what ends them. What was being made ends or
+-- waits with it (settle_images).
+-- The leases with the tokens $2 are the caller's own: it is alive. $3 takes a single job, picked at random; else as many as write $4 rows.
+with found as materialized (
     -- The attempt is the lease's: the job may not have been started yet.
-    select job.id, job.total_images, job.cancel_requested_at is not null as cancelled, held.attempt
+    select job.id, job.total_images, job.cancel_requested_at is not null as cancelled, held.attempt, held.leased_until
     from carousel_private.leases lease
     -- The job before its lease, in the order in which a deletion takes them.
     cross join lateral (
@@ -13,9 +13,17 @@ with expired as materialized (
         for no key update skip locked
     ) as job
     cross join lateral (
-        select attempt from carousel_private.leases where job_id = job.id and leased_until < now() for update skip locked
+        select attempt, leased_until from carousel_private.leases where job_id = job.id and leased_until < now() for update skip locked
     ) as held
     where lease.leased_until < now() and lease.token <> all ($2)
+),
+counted as (
+    select found.*, row_number() over in_turn as place, sum(1 + total_images) over in_turn as changes
+    from found
+    window in_turn as (order by case when $3::boolean then random() end, leased_until, id)
+),
+expired as materialized (
+    select id, total_images, cancelled, attempt from counted where place = 1 or not $3 and changes <= $4::bigint
 ),
 lease as (
     delete from carousel_private.leases where job_id = any (array(select id from expired))

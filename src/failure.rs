@@ -7,7 +7,8 @@ use std::time::Duration;
 
 pub use reach::Reach;
 
-use crate::{image, job, provider, queue, storage};
+use crate::queue::{self, BILLED_TRIES};
+use crate::{image, job, provider, storage};
 
 /// Why an image, or a whole job, could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,12 @@ pub enum Failure {
     /// The database, or the lease.
     #[error(transparent)]
     Queue(#[from] queue::Error),
+    /// The image was perhaps billed for as often as may be; nothing was sent.
+    #[error("perhaps billed {BILLED_TRIES} times already, the last time with {}", .0.as_deref().unwrap_or("no end"))]
+    Spent(
+        /// How the last of these calls ended; nobody may know.
+        Option<String>,
+    ),
     /// The job asks for something that is not to be had; nothing was sent.
     #[error("{message}")]
     Unfit {
@@ -55,7 +62,7 @@ pub enum Failure {
 
 impl Failure {
     /// The stable code, as rows and the README have it.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> &str {
         use provider::Error as P;
         match self {
             Self::Provider(error) => match error {
@@ -102,6 +109,7 @@ impl Failure {
             },
             Self::Upload(error) => storage_code(error),
             Self::Queue(_) => "database",
+            Self::Spent(outcome) => outcome.as_deref().unwrap_or("worker_lost"),
             Self::Unfit { code, .. } => code,
             Self::Internal(_) => "internal",
         }
@@ -151,7 +159,19 @@ impl Failure {
             Self::Source { error: image::Error::Unreadable(_), .. } => INTERNAL.to_owned(),
             Self::Source { path, error } => format!("The source image {path} can't be used: {error}."),
             Self::Upload(_) => "The finished image could not be stored. Try again later.".to_owned(),
+            Self::Queue(queue::Error::Refused(_)) => {
+                "The service's database refuses to keep the result. Its operator must mend this.".to_owned()
+            }
             Self::Queue(_) => "The database could not be reached. Try again later.".to_owned(),
+            Self::Spent(outcome) => {
+                let how = match outcome {
+                    None => "its worker was lost before it could be kept".to_owned(),
+                    Some(code) => format!("the last time it ended with {code}"),
+                };
+                format!(
+                    "This image was begun {BILLED_TRIES} times, each perhaps paid for, and {how}. Ask for it once more with a retry."
+                )
+            }
             Self::Unfit { message, .. } => message.clone(),
         }
     }
@@ -170,6 +190,16 @@ impl Failure {
             Self::Provider(error) => error.may_be_billed(),
             Self::Result(_) => true,
             _ => false,
+        }
+    }
+
+    /// Whether the provider is known not to have billed the call that ended so.
+    pub fn is_unbilled(&self) -> bool {
+        match self {
+            Self::Provider(error) => !error.may_be_billed(),
+            // There was a picture, and it could not be kept.
+            Self::Result(_) | Self::Upload(_) | Self::Queue(_) | Self::Internal(_) => false,
+            Self::Fetch { .. } | Self::Source { .. } | Self::Spent(_) | Self::Unfit { .. } => true,
         }
     }
 
@@ -201,8 +231,6 @@ impl Failure {
 }
 
 const INTERNAL: &str = "Something went wrong in the service. Try again later.";
-/// Tries of what may have been billed: once more, and no oftener, however many tries are allowed.
-const BILLED_TRIES: u32 = 2;
 /// How long nothing is begun when somebody must mend it first: the account, a key, an address, the bucket.
 pub const MENDING_PAUSE: Duration = Duration::from_secs(300);
 
@@ -218,11 +246,12 @@ pub enum Verdict {
     Final,
 }
 
-/// Decides what is tried again, and when. `tries` counts those that have failed, this one included; `most` is how many are allowed.
+/// Decides what is tried again, and when. `tries` counts those that have failed, this one included; `billed` those before it that may
+/// have been billed, whoever made them; `most` is how many tries are allowed.
 ///
 /// `Retry-After` is obeyed; otherwise the waits are about 1, 2, 4, ... up to 60 seconds, with jitter, so that workers that failed
 /// together don't come back together.
-pub fn judge(failure: &Failure, tries: u32, most: u32) -> Verdict {
+pub fn judge(failure: &Failure, tries: u32, billed: u32, most: u32) -> Verdict {
     use provider::Error as P;
     if let Failure::Provider(
         P::QuotaSpent { .. } | P::BillingLimit { .. } | P::Unauthorized { .. } | P::NotFound { .. },
@@ -235,8 +264,8 @@ pub fn judge(failure: &Failure, tries: u32, most: u32) -> Verdict {
     {
         return Verdict::Pause(MENDING_PAUSE);
     }
-    let most = if failure.may_be_billed() { most.min(BILLED_TRIES) } else { most };
-    if tries >= most || !failure.may_pass() {
+    let spent = failure.may_be_billed() && billed + 1 >= BILLED_TRIES;
+    if spent || tries >= most || !failure.may_pass() {
         return Verdict::Final;
     }
     let asked = match failure {

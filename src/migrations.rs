@@ -62,6 +62,7 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         "pause_planned_once",
         include_str!("../supabase/migrations/20261125000400_pause_planned_once.sql"),
     ),
+    migration("20261201050000", "billed_tries", include_str!("../supabase/migrations/20261201050000_billed_tries.sql")),
     migration(
         "20261201060000",
         "pause_storage",

@@ -156,7 +156,7 @@ async fn plans(project: &Project) -> anyhow::Result<()> {
     let image: String = client.query_one(some, &[&row.get::<_, &str>(0)]).await?.get(0);
     let image = array(&format!("'{image}'"), "uuid");
     let text = |value: &str| array(&format!("'{value}'"), "text");
-    let values = [&job, &tokens, &image, &text("gpt-image-2"), &text("medium"), &text("a cup")];
+    let values = [&job, &tokens, &image, &text("gpt-image-2"), &text("medium"), &text("a cup"), &array("2", "integer")];
     explain(client, &folder, "begin_call", include_str!("../../sql/begin_call.sql"), &values.map(String::as_str))
         .await?;
     let call: String = client.query_one("select max(id)::text from carousel_private.provider_calls", &[]).await?.get(0);
@@ -192,7 +192,7 @@ async fn plans(project: &Project) -> anyhow::Result<()> {
     let values = [CLAIM[0], "'bench'", "'1'", "8", "0", "'running'", "'{}'::bigint[]"];
     explain(client, &folder, "check_in", include_str!("../../sql/check_in.sql"), &values).await?;
     explain(client, &folder, "measure_queue", include_str!("../../sql/measure_queue.sql"), &[]).await?;
-    explain(client, &folder, "rescue_jobs", include_str!("../../sql/rescue_jobs.sql"), &["5", "'{}'::bigint[]"])
+    explain(client, &folder, "rescue_jobs", include_str!("../../sql/rescue_jobs.sql"), &["5", "'{}'::bigint[]", "false", "100"])
         .await?;
     explain(client, &folder, "stage_jobs", include_str!("../../sql/stage_jobs.sql"), &[]).await?;
     explain(client, &folder, "take_cleanup", include_str!("../../sql/take_cleanup.sql"), &["100", "60"]).await?;

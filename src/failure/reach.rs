@@ -57,7 +57,7 @@ impl Failure {
                 _ => Reach::Bucket,
             },
             Self::Fetch { .. } | Self::Source { .. } => Reach::Job,
-            Self::Queue(_) | Self::Unfit { .. } | Self::Internal(_) => Reach::Image,
+            Self::Queue(_) | Self::Spent(_) | Self::Unfit { .. } | Self::Internal(_) => Reach::Image,
         }
     }
 }

@@ -16,35 +16,38 @@ fn limited(retry_after: Option<u64>, should_retry: Option<bool>) -> Failure {
 
 #[test]
 fn the_providers_wish_is_obeyed_before_our_own_arithmetic() {
-    let Verdict::Again(pause) = judge(&limited(Some(7), None), 1, 5) else { panic!("a limit passes") };
+    let Verdict::Again(pause) = judge(&limited(Some(7), None), 1, 0, 5) else { panic!("a limit passes") };
     assert!((7.0..7.3).contains(&pause.as_secs_f64()), "{pause:?}");
-    assert_eq!(judge(&limited(Some(7), Some(false)), 1, 5), Verdict::Final);
+    assert_eq!(judge(&limited(Some(7), Some(false)), 1, 0, 5), Verdict::Final);
 }
 
 #[test]
 fn waits_double_up_to_a_minute_and_tries_have_an_end() {
     for (failed, longest) in [(1, 1.0), (2, 2.0), (3, 4.0), (6, 32.0), (7, 60.0), (40, 60.0)] {
-        let Verdict::Again(pause) = judge(&limited(None, None), failed, 50) else { panic!("a limit passes") };
+        let Verdict::Again(pause) = judge(&limited(None, None), failed, 0, 50) else { panic!("a limit passes") };
         assert!((longest / 2.0..=longest).contains(&pause.as_secs_f64()), "after {failed}: {pause:?}");
     }
-    assert_eq!(judge(&limited(None, None), 5, 5), Verdict::Final);
+    assert_eq!(judge(&limited(None, None), 5, 0, 5), Verdict::Final);
 }
 
 #[test]
-fn what_may_be_billed_is_tried_once_more_only() {
+fn what_may_be_billed_is_tried_once_more_only_and_what_was_not_billed_does_not_count() {
     let truncated = Failure::Provider(Error::Truncated { told: told(None) });
-    assert!(matches!(judge(&truncated, 1, 50), Verdict::Again(_)));
-    assert_eq!(judge(&truncated, 2, 50), Verdict::Final);
+    assert!(matches!(judge(&truncated, 1, 0, 50), Verdict::Again(_)));
+    assert_eq!(judge(&truncated, 2, 1, 50), Verdict::Final);
+    assert_eq!(judge(&truncated, 1, 1, 50), Verdict::Final, "another worker made the first one");
+    assert!(matches!(judge(&truncated, 4, 0, 50), Verdict::Again(_)), "three were refused before they were billed");
+    assert_eq!(judge(&truncated, 50, 0, 50), Verdict::Final);
 }
 
 #[test]
 fn money_and_keys_pause_and_a_refusal_is_final_whatever_a_header_wishes() {
     let spent = Failure::Provider(Error::QuotaSpent { told: told(Some(true)) });
-    assert!(matches!(judge(&spent, 1, 5), Verdict::Pause(_)));
+    assert!(matches!(judge(&spent, 1, 0, 5), Verdict::Pause(_)));
     let nowhere = Failure::Provider(Error::NotFound { told: told(Some(true)) });
-    assert!(matches!(judge(&nowhere, 1, 5), Verdict::Pause(_)), "the operator's address is no job's fault");
+    assert!(matches!(judge(&nowhere, 1, 0, 5), Verdict::Pause(_)), "the operator's address is no job's fault");
     let refused = Failure::Provider(Error::Moderation { details: None, told: told(Some(true)) });
-    assert_eq!(judge(&refused, 1, 5), Verdict::Final);
+    assert_eq!(judge(&refused, 1, 0, 5), Verdict::Final);
 }
 
 #[test]
@@ -73,13 +76,13 @@ fn what_is_wrong_for_every_image_alike_reaches_further_than_its_own() {
 #[test]
 fn storage_that_is_away_passes_and_one_that_refuses_does_not() {
     let away = Failure::Upload(storage::Error::Unavailable { status: 503, message: String::new() });
-    assert!(matches!(judge(&away, 3, 10), Verdict::Again(_)));
+    assert!(matches!(judge(&away, 3, 0, 10), Verdict::Again(_)));
     // So does a machine that has no file to open, or no room.
     let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
     let ours = Failure::Fetch { path: String::new(), error: storage::Error::Io(full) };
-    assert!(matches!(judge(&ours, 3, 10), Verdict::Again(_)));
+    assert!(matches!(judge(&ours, 3, 0, 10), Verdict::Again(_)));
     let refused = Failure::Upload(storage::Error::Denied { message: String::new() });
-    assert_eq!(judge(&refused, 1, 10), Verdict::Final);
+    assert_eq!(judge(&refused, 1, 0, 10), Verdict::Final);
 }
 
 #[test]
@@ -89,7 +92,7 @@ fn a_key_that_storage_does_not_take_and_a_bucket_that_is_not_there_are_no_jobs_f
     let fetch = |error| Failure::Fetch { path: "u/sources/a.png".to_owned(), error };
     for error in [S::Unauthorized { message: message() }, S::NoBucket { message: message() }] {
         let failure = fetch(error);
-        assert!(matches!(judge(&failure, 1, 1), Verdict::Pause(_)), "{failure}");
+        assert!(matches!(judge(&failure, 1, 0, 1), Verdict::Pause(_)), "{failure}");
         assert!(!failure.message().contains("u/sources"), "its owner is not blamed: {}", failure.message());
     }
     // What is wrong with one path stops nobody else's.
@@ -97,6 +100,6 @@ fn a_key_that_storage_does_not_take_and_a_bucket_that_is_not_there_are_no_jobs_f
         [S::NotFound { message: message() }, S::Denied { message: message() }, S::TooLarge { message: message() }]
     {
         let failure = fetch(error);
-        assert_eq!(judge(&failure, 1, 10), Verdict::Final, "{failure}");
+        assert_eq!(judge(&failure, 1, 0, 10), Verdict::Final, "{failure}");
     }
 }

@@ -65,6 +65,7 @@ impl Pipeline {
             }
             let call = match lease.begin_call(image.id, &edit.model, edit.quality.as_deref(), &edit.prompt).await? {
                 Begun::Call(call) => call,
+                Begun::Spent(outcome) => return self.give_up(lease, image, None, &Failure::Spent(outcome)).await,
                 Begun::Paused(pause) if pause > LONG_PAUSE => {
                     gate.pause(None);
                     return Ok(());
@@ -82,7 +83,14 @@ impl Pipeline {
                     counted.ended("ok");
                     return Ok(());
                 }
-                Err(failure @ Failure::Queue(_)) => return Err(failure),
+                Err(failure @ Failure::Queue(_)) => {
+                    // So that the books say what became of it. The lease may be lost, or the database refuse this as well.
+                    let ended = lease.end_call(call, failure.code(), failure.request_id(), failure.is_unbilled()).await;
+                    if let Err(error) = ended {
+                        tracing::debug!(job = %lease.job.id, image = %image.id, %error, "a call stays without an end");
+                    }
+                    return Err(failure);
+                }
                 Err(failure) => failure,
             };
             counted.ended(failure.code());
@@ -91,7 +99,7 @@ impl Pipeline {
             let verdict = match failure {
                 // The picture was offered to Storage often enough; another one would be paid again.
                 Failure::Upload(_) => Verdict::Final,
-                _ => judge(&failure, failed, self.settings.image_tries),
+                _ => judge(&failure, failed, call.billed, self.settings.image_tries),
             };
             let reach = self.reach(&lease.job, &failure);
             if matches!(reach, Reach::Provider | Reach::Bucket) && !matches!(verdict, Verdict::Pause(_)) {
@@ -103,7 +111,7 @@ impl Pipeline {
                 }
                 if met == Met::ByOther || gate.is_paused() {
                     gate.pause(Some(reach));
-                    lease.end_call(call, failure.code(), failure.request_id()).await?;
+                    lease.end_call(call, failure.code(), failure.request_id(), failure.is_unbilled()).await?;
                     metrics::image_tried_again(failure.code());
                     return Ok(());
                 }
@@ -114,7 +122,7 @@ impl Pipeline {
                 }
                 return self.give_up(lease, image, Some(call), &failure).await;
             }
-            lease.end_call(call, failure.code(), failure.request_id()).await?;
+            lease.end_call(call, failure.code(), failure.request_id(), failure.is_unbilled()).await?;
             tracing::info!(
                 job = %lease.job.id, image = %image.id, code = failure.code(), error = %failure, failed, ?verdict,
                 "an image is tried again"
@@ -241,7 +249,7 @@ impl Pipeline {
             };
             failed += 1;
             let failure = Failure::Upload(error);
-            match judge(&failure, failed, UPLOAD_TRIES) {
+            match judge(&failure, failed, 0, UPLOAD_TRIES) {
                 Verdict::Again(pause) => {
                     tracing::warn!(path, error = %failure, failed, retry_in_ms = pause.as_millis(), "an upload is tried again");
                     tokio::time::sleep(pause).await;
@@ -281,6 +289,7 @@ impl Pipeline {
         metrics::image_failed(failure.code());
         let message = failure.message();
         let fault = Fault { code: failure.code(), message: &message, request_id: failure.request_id() };
+        let call = call.map(|call| (call, failure.is_unbilled()));
         Ok(lease.record_failure(image.id, call, &fault).await?)
     }
 }

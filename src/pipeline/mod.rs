@@ -131,9 +131,10 @@ impl Pipeline {
                     end(lease, false, Some(&fault)).await
                 }
             },
-            Err(Failure::Queue(error)) => left_alone(&error),
+            // The database says no, and a row can say so.
+            Err(Failure::Queue(error)) if !matches!(error, queue::Error::Refused(_)) => left_alone(&error),
             Err(failure) => {
-                if let Verdict::Pause(pause) = judge(&failure, 1, 1) {
+                if let Verdict::Pause(pause) = judge(&failure, 1, 0, 1) {
                     return put_off(lease, pause, &failure).await;
                 }
                 tracing::warn!(%job, %user, code = failure.code(), error = %failure, "the job can't be done");
@@ -157,15 +158,23 @@ impl Pipeline {
         let work = |image| -> BoxFuture<'_, _> { Box::pin(self.make_image(lease, image, &sources.files, gate)) };
         let mut images = stream::iter(images.into_iter().map(work)).buffer_unordered(self.settings.calls_per_job);
         let all = async {
+            let mut broken = None;
             while let Some(made) = images.next().await {
-                made?;
-                gate.progress.notify_one();
+                match made {
+                    Ok(()) => gate.progress.notify_one(),
+                    Err(lost @ Failure::Queue(queue::Error::Lost)) => return Err(lost),
+                    // What is paid for comes to its end all the same.
+                    Err(failure) => {
+                        gate.spoil(&failure);
+                        broken.get_or_insert(failure);
+                    }
+                }
             }
-            Ok(())
+            broken.map_or(Ok(()), Err)
         };
         tokio::select! {
             made = all => made,
-            failure = report(lease, &gate.progress) => Err(failure.into()),
+            lost = report(lease, &gate.progress) => Err(lost.into()),
         }
     }
 }
@@ -174,11 +183,13 @@ impl Pipeline {
 const BETWEEN_REPORTS: Duration = Duration::from_secs(1);
 
 /// Shows that images are being made, and how many are done whenever one more is, but not oftener than once a second: each change of the
-/// job's row costs every subscriber a query. Ends only when it fails.
+/// job's row costs every subscriber a query. Ends only when the lease is lost: what can't be shown just now is shown later.
 async fn report(lease: &Lease, progress: &Notify) -> queue::Error {
     loop {
-        if let Err(error) = lease.report_progress().await {
-            return error;
+        match lease.report_progress().await {
+            Ok(()) => {}
+            Err(lost @ queue::Error::Lost) => return lost,
+            Err(error) => tracing::warn!(job = %lease.job.id, %error, "progress can't be shown"),
         }
         tokio::time::sleep(BETWEEN_REPORTS).await;
         progress.notified().await;

@@ -61,7 +61,7 @@ async fn fetch_one(storage: &Storage, job: &Job, path: &str, into: PathBuf) -> R
             Err(error) => {
                 failed += 1;
                 let failure = Failure::Fetch { path: path.to_owned(), error };
-                match judge(&failure, failed, TRIES) {
+                match judge(&failure, failed, 0, TRIES) {
                     Verdict::Again(pause) => tokio::time::sleep(pause).await,
                     _ => return Err(failure),
                 }

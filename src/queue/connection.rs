@@ -12,10 +12,27 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::{Error, Queue};
 use crate::{database, outgoing};
 
-/// How long a statement is sent again while the database is away. Later the lease is gone anyway.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a statement is sent again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// While the database is away.
+    pub(super) away: Duration,
+    /// When the database refuses it.
+    pub(super) refused: Duration,
+}
+
+impl Patience {
+    /// For what a job needs: when the database is away for longer, its lease is gone anyway, and somebody's migration or trigger that
+    /// refuses it may be mended in a while.
+    pub(super) const NEEDED: Self = Self { away: Duration::from_secs(120), refused: Duration::from_secs(20) };
+    /// For what is said again soon anyway.
+    pub(super) const PASSING: Self = Self { refused: Duration::ZERO, ..Self::NEEDED };
+}
+
+/// Between two tries of a statement, at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A statement that takes longer has lost its connection.
-const SILENCE: Duration = Duration::from_secs(20);
+pub(super) const SILENCE: Duration = Duration::from_secs(20);
 
 /// What each connection is set to: plans that look rows up by their indexes, and are kept.
 ///
@@ -77,9 +94,17 @@ impl Queue {
         Ok(Self { pool, writes: Arc::default() })
     }
 
-    /// Sends a statement, again while the database is away.
+    /// Fetches a connection unless one is there, so that the next statement needs none. Nothing is sent over one that is there.
+    pub async fn fetch_connection(&self, within: Duration) -> Result<(), Error> {
+        match tokio::time::timeout(within, self.pool.get()).await {
+            Ok(connection) => connection.map(drop).map_err(Error::from),
+            Err(_) => Err(Error::Away(format!("no connection within {} s", within.as_secs_f32()))),
+        }
+    }
+
+    /// Sends a statement, again while the database is away, and for a while when it is refused.
     pub(super) async fn rows(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
-        self.again(PATIENCE, SILENCE, sql, values).await
+        self.again(Patience::NEEDED, SILENCE, sql, values).await
     }
 
     /// [`Queue::rows`] for a statement that answers with one row or none.
@@ -92,10 +117,10 @@ impl Queue {
         self.answered(SILENCE, sql, values).await
     }
 
-    /// Sends a statement, again for as long as `patience` while the database is away or an answer takes longer than `silence`.
+    /// Sends a statement, again for as long as `patience` allows. An answer that takes longer than `silence` means that the database is away.
     pub(super) async fn again(
         &self,
-        patience: Duration,
+        patience: Patience,
         silence: Duration,
         sql: &str,
         values: &[&(dyn ToSql + Sync)],
@@ -103,14 +128,14 @@ impl Queue {
         let since = Instant::now();
         let mut pause = Duration::from_millis(50);
         loop {
-            match self.answered(silence, sql, values).await {
-                Err(Error::Away(reason)) if since.elapsed() < patience => {
-                    tracing::debug!(reason, "database away, sending the statement again");
-                    tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
-                    pause = (pause * 2).min(Duration::from_secs(5));
-                }
+            let error = match self.answered(silence, sql, values).await {
+                Err(error @ Error::Away(_)) if since.elapsed() < patience.away => error,
+                Err(error @ Error::Refused(_)) if since.elapsed() < patience.refused => error,
                 outcome => return outcome,
-            }
+            };
+            tracing::debug!(%error, "sending the statement again");
+            tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

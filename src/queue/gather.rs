@@ -14,7 +14,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::{Error, Queue};
+use super::connection::{Patience, SILENCE};
+use super::{Error, MOST_ROWS, Queue};
 
 /// Writes that one statement takes at most.
 const MOST: usize = 64;
@@ -28,8 +29,16 @@ pub(super) trait Write: Send + Sync + Sized + 'static {
     /// Its first parameters are the jobs and the tokens of their leases.
     const STATEMENT: &'static str;
 
+    /// How long it is sent again when it is sent alone.
+    const PATIENCE: Patience = Patience::NEEDED;
+
     /// The lease that it is made under.
     fn under(&self) -> Under;
+
+    /// Rows that it writes of what Realtime publishes, at most.
+    fn rows(&self) -> i64 {
+        1
+    }
 
     /// The other arrays, in the order of the parameters.
     fn columns(_writes: &[Arc<Self>]) -> Columns {
@@ -91,7 +100,8 @@ impl<W: Write> Gather<W> {
     /// Writes by a statement of its own, waiting for rows that others hold. No row: the lease is lost.
     pub(super) async fn send_alone(queue: &Queue, write: impl Into<Arc<W>>) -> Result<Option<Row>, Error> {
         let columns = parameters(&[write.into()]);
-        queue.row(&W::STATEMENT.replace(" skip locked", ""), &references(&columns)).await
+        let statement = W::STATEMENT.replace(" skip locked", "");
+        Ok(queue.again(W::PATIENCE, SILENCE, &statement, &references(&columns)).await?.pop())
     }
 
     /// Says whether a statement is to be begun for it.
@@ -113,7 +123,13 @@ async fn flush<W: Write>(state: Arc<Mutex<State<W>>>, queue: Queue) {
                 state.under_way = false;
                 return;
             }
-            let count = state.waiting.len().min(MOST);
+            let mut rows = 0;
+            let few = state.waiting.iter().take(MOST).take_while(|(write, _)| {
+                rows += write.rows();
+                rows <= MOST_ROWS
+            });
+            // One that has more is sent by itself.
+            let count = few.count().max(1);
             state.waiting.drain(..count).unzip()
         };
         let columns = parameters(&writes);

@@ -35,20 +35,26 @@ pub struct Renewal {
 
 /// Row of `carousel_private.provider_calls` that is open while a paid call runs.
 #[derive(Clone, Copy, Debug)]
-pub struct CallId(i64);
+pub struct CallId {
+    id: i64,
+    /// How many calls for the same image may have been billed before it, whoever made them.
+    pub billed: u32,
+}
 
 /// Answer to the wish to make a paid call.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Begun {
     /// It is written down: go ahead.
     Call(CallId),
     /// Nothing was written: the provider is to be left alone for so long.
     Paused(Duration),
+    /// Nothing was written: the image was perhaps billed for as often as may be. How the last time ended; nobody may know.
+    Spent(Option<String>),
 }
 
 impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.id.fmt(f)
     }
 }
 
@@ -100,7 +106,8 @@ impl Lease {
 
     /// Shows the job as being worked on, with a row for each of its images. Returns those that are to be made.
     pub async fn start_job(&self) -> Result<Vec<Image>, Error> {
-        let row = self.queue.writes.starts.send(&self.queue, StartJob(self.under())).await?.ok_or(Error::Lost)?;
+        let write = StartJob { under: self.under(), images: self.job.total_images };
+        let row = self.queue.writes.starts.send(&self.queue, write).await?.ok_or(Error::Lost)?;
         let (ids, ratios): (Vec<Uuid>, Vec<&str>) = (row.try_get("ids")?, row.try_get("aspect_ratios")?);
         let (variants, slides): (Vec<i32>, Vec<i32>) = (row.try_get("variants")?, row.try_get("slides")?);
         let places = variants.into_iter().zip(slides);
@@ -117,7 +124,8 @@ impl Lease {
         self.queue.writes.reports.send(&self.queue, write).await?.map(|_| ()).ok_or(Error::Lost)
     }
 
-    /// Writes down that a paid call is about to be made. Nothing is paid for that was not written down.
+    /// Writes down that a paid call is about to be made, unless [`super::BILLED_TRIES`] for this image may have been billed since its job was last
+    /// asked for. Nothing is paid for that was not written down.
     pub async fn begin_call(
         &self,
         image: Uuid,
@@ -133,9 +141,14 @@ impl Lease {
             prompt: prompt.to_owned(),
         };
         let row = self.queue.writes.calls.send(&self.queue, write).await?.ok_or(Error::Lost)?;
+        let pause = seconds(row.try_get("seconds")?);
         match row.try_get("id")? {
-            Some(id) => Ok(Begun::Call(CallId(id))),
-            None => Ok(Begun::Paused(seconds(row.try_get("seconds")?))),
+            Some(id) => {
+                let billed = u32::try_from(row.try_get::<_, i64>("billed")?).unwrap_or(u32::MAX);
+                Ok(Begun::Call(CallId { id, billed }))
+            }
+            None if pause.is_zero() => Ok(Begun::Spent(row.try_get("outcome")?)),
+            None => Ok(Begun::Paused(pause)),
         }
     }
 
@@ -161,9 +174,16 @@ impl Lease {
         Ok(seconds(row.map_or(Ok(0.0), |row| row.try_get("wait_seconds"))?))
     }
 
-    /// Closes a call that failed and is to be made again. The books are kept even when the lease is lost.
-    pub async fn end_call(&self, call: CallId, outcome: &str, request_id: Option<&str>) -> Result<(), Error> {
-        self.queue.rows(include_str!("../../sql/end_call.sql"), &[&call.0, &outcome, &request_id]).await?;
+    /// Closes a call that failed and may be made again; `unbilled`: the provider is known not to have billed it. The books are kept even when the lease is lost.
+    pub async fn end_call(
+        &self,
+        call: CallId,
+        outcome: &str,
+        request_id: Option<&str>,
+        unbilled: bool,
+    ) -> Result<(), Error> {
+        let statement = include_str!("../../sql/end_call.sql");
+        self.queue.row(statement, &[&call.id, &outcome, &request_id, &unbilled]).await?;
         Ok(())
     }
 
@@ -179,7 +199,7 @@ impl Lease {
         let write = RecordImage {
             under: self.under(),
             image,
-            call: call.0,
+            call: call.id,
             path: made.path.to_owned(),
             thumbhash: made.thumbhash.to_owned(),
             width: number(made.size.width),
@@ -195,12 +215,18 @@ impl Lease {
         self.queue.writes.images.send(&self.queue, write).await?.map(|_| ()).ok_or(Error::Lost)
     }
 
-    /// Records that an image can't be made; `call` is the paid call that told so, when there was one.
-    pub async fn record_failure(&self, image: Uuid, call: Option<CallId>, fault: &Fault<'_>) -> Result<(), Error> {
-        let call = call.map(|call| call.0);
+    /// Records that an image can't be made; `call` is the paid call that told so, when there was one, and whether it is known not to have
+    /// been billed.
+    pub async fn record_failure(
+        &self,
+        image: Uuid,
+        call: Option<(CallId, bool)>,
+        fault: &Fault<'_>,
+    ) -> Result<(), Error> {
+        let (call, unbilled) = call.map_or((None, false), |(call, unbilled)| (Some(call.id), unbilled));
         let statement = include_str!("../../sql/record_failure.sql");
-        let values: [&(dyn ToSql + Sync); 7] =
-            [&self.job.id, &self.token, &image, &call, &fault.code, &fault.message, &fault.request_id];
+        let values: [&(dyn ToSql + Sync); 8] =
+            [&self.job.id, &self.token, &image, &call, &fault.code, &fault.message, &fault.request_id, &unbilled];
         self.fenced(statement, &values).await
     }
 

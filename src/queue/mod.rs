@@ -24,11 +24,19 @@ pub use error::Error;
 pub use lease::{Begun, CallId, Fault, Lease, Recorded, Renewal};
 
 use crate::job::Job;
+use connection::Patience;
 
 /// Name of the provider's row in `carousel_private.provider_budget`: one key, one budget.
 const PROVIDER: &str = "openai";
 /// Name of the row that stands beside it for the bucket.
 const STORAGE: &str = "storage";
+
+/// Calls for one image that may have been billed, since its job was last asked for: once more, and no oftener, whoever makes them.
+pub const BILLED_TRIES: u32 = 2;
+
+/// Rows that a transaction of a worker writes at most of what Realtime publishes, or one job alone with its images: Realtime reads a
+/// transaction as a whole, with a query for each row and each subscription.
+const MOST_ROWS: i64 = 100;
 
 /// Jobs that one claim takes at most.
 pub const MOST_CLAIMED: usize = 64;
@@ -93,10 +101,12 @@ impl Queue {
         rows.iter().map(|row| Ok(Lease::new(self.clone(), job(row)?, row.try_get("token")?))).collect()
     }
 
-    /// Takes back the jobs whose leases ran out; those that have lost `attempts` workers fail. Returns how many there were. The leases
-    /// with the tokens `held` are the caller's own: it is alive, whatever kept it from renewing them.
-    pub async fn rescue_jobs(&self, attempts: i32, held: &[i64]) -> Result<usize, Error> {
-        Ok(self.once(include_str!("../../sql/rescue_jobs.sql"), &[&attempts, &held]).await?.len())
+    /// Takes back some of the jobs whose leases ran out; those that have lost `attempts` workers fail. Returns how many there were. The
+    /// leases with the tokens `held` are the caller's own: it is alive, whatever kept it from renewing them. `alone` takes a single one,
+    /// picked at random: among many there may be one whose rows can't be written.
+    pub async fn rescue_jobs(&self, attempts: i32, held: &[i64], alone: bool) -> Result<usize, Error> {
+        let statement = include_str!("../../sql/rescue_jobs.sql");
+        Ok(self.once(statement, &[&attempts, &held, &alone, &MOST_ROWS]).await?.len())
     }
 
     /// Lets scheduled jobs that are due take their turns. Returns how many did, and the time until the next one is due.
@@ -112,7 +122,8 @@ impl Queue {
     /// Gives up after half of `lease`; a connection that has gone silent is replaced before.
     pub async fn renew_leases(&self, tokens: &[i64], lease: Duration) -> Result<Vec<Renewal>, Error> {
         let statement = include_str!("../../sql/renew_leases.sql");
-        let rows = self.again(lease / 3, lease / 6, statement, &[&tokens, &lease.as_secs_f64()]).await?;
+        let patience = Patience { away: lease / 3, refused: Duration::ZERO };
+        let rows = self.again(patience, lease / 6, statement, &[&tokens, &lease.as_secs_f64()]).await?;
         rows.iter()
             .map(|row| Ok(Renewal { token: row.try_get("token")?, cancel_requested: row.try_get("cancel_requested")? }))
             .collect()

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::BILLED_TRIES;
+use super::connection::Patience;
 use super::gather::{Columns, Gather, Under, Write, column};
 
 /// One place for each kind where writes meet.
@@ -17,13 +19,20 @@ pub(super) struct Writes {
     pub(super) ends: Gather<FinishJob>,
 }
 
-pub(super) struct StartJob(pub(super) Under);
+pub(super) struct StartJob {
+    pub(super) under: Under,
+    pub(super) images: i32,
+}
 
 impl Write for StartJob {
     const STATEMENT: &'static str = include_str!("../../sql/start_job.sql");
 
     fn under(&self) -> Under {
-        self.0
+        self.under
+    }
+
+    fn rows(&self) -> i64 {
+        1 + i64::from(self.images)
     }
 }
 
@@ -31,6 +40,7 @@ pub(super) struct ReportProgress(pub(super) Under);
 
 impl Write for ReportProgress {
     const STATEMENT: &'static str = include_str!("../../sql/report_progress.sql");
+    const PATIENCE: Patience = Patience::PASSING;
 
     fn under(&self) -> Under {
         self.0
@@ -58,6 +68,7 @@ impl Write for BeginCall {
             column(writes, |write| write.model.clone()),
             column(writes, |write| write.quality.clone()),
             column(writes, |write| write.prompt.clone()),
+            column(writes, |_| BILLED_TRIES.cast_signed()),
         ]
     }
 }

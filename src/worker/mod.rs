@@ -11,20 +11,25 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use crate::listener::{Listener, Signal};
 use crate::pipeline::{Outcome, Pipeline, StopHandle, Wish, stop};
-use crate::queue::{MOST_CLAIMED, Queue, ToDo, WorkerReport};
+use crate::queue::{self, MOST_CLAIMED, Queue, ToDo, WorkerReport};
 use crate::storage::Storage;
 use crate::telemetry::metrics;
 use renewal::Held;
 
+/// How long a connection is waited for, before the first claim.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What giving jobs back may take, when the database is away.
 const PARTING: Duration = Duration::from_secs(5);
+
+/// Statements of one look that take back what lost workers held.
+const MOST_RESCUES: usize = 64;
 
 /// How much at once, and how patiently.
 #[derive(Clone, Debug)]
@@ -69,6 +74,8 @@ struct Shift {
     worker: Worker,
     id: Uuid,
     held: Held,
+    /// Whether leases can be renewed.
+    able: watch::Receiver<bool>,
     /// Wakes the janitor.
     debris: Arc<Notify>,
     /// By the tokens of their leases: a job whose lease was lost may be claimed again while the first work on it still ends.
@@ -80,23 +87,44 @@ impl Worker {
     /// Works until `shutdown` resolves; then drains: claims no more, lets running images finish within the grace period, and gives
     /// the rest back. A second resolution is not waited for: dropping the future ends everything, and the leases run out.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown);
         let id = Uuid::new_v4();
         let held = Held::default();
-        let (heard, signals) = mpsc::channel(256);
+        let (heard, mut signals) = mpsc::channel(256);
         let listener = self.listener.clone();
         // The renewals have a task of their own: nothing that the worker is busy with makes them late.
         let mut helpers = JoinSet::new();
         helpers.spawn(async move { listener.run(heard).await });
-        helpers.spawn(renewal::renew(self.renewals.clone(), held.clone(), self.settings.lease));
+        tokio::select! {
+            () = &mut shutdown => return,
+            () = self.fetch_connections(&mut signals) => {}
+        }
+        let (renewing, able) = watch::channel(true);
+        helpers.spawn(renewal::renew(self.renewals.clone(), held.clone(), self.settings.lease, renewing));
         let debris = Arc::new(Notify::new());
         helpers.spawn(janitor::clean(self.queue.clone(), Arc::clone(&self.storage), Arc::clone(&debris)));
         tracing::info!(worker = %id, name = self.settings.name, jobs = self.settings.jobs, "worker started");
 
-        let mut shift = Shift { worker: self, id, held, debris, running: HashMap::new(), tasks: JoinSet::new() };
+        let mut shift = Shift { worker: self, id, held, able, debris, running: HashMap::new(), tasks: JoinSet::new() };
         shift.work(signals, shutdown).await;
         shift.drain().await;
         shift.check_in("stopped").await;
         tracing::info!(worker = %id, "worker stopped");
+    }
+
+    /// Fetches what must not fail once there are leases: a connection that renews them, one that writes, and one that listens.
+    async fn fetch_connections(&self, signals: &mut mpsc::Receiver<Signal>) {
+        let mut pause = Duration::from_millis(100);
+        loop {
+            let (renewals, writes) =
+                tokio::join!(self.renewals.fetch_connection(PATIENCE), self.queue.fetch_connection(PATIENCE));
+            let Err(error) = renewals.and(writes) else { break };
+            tracing::warn!(%error, "no connections for renewals and writes yet; no job is claimed before");
+            tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+            pause = (pause * 2).min(Duration::from_secs(5));
+        }
+        // What it hears first is that it listens. The worker looks for itself when it begins.
+        signals.recv().await;
     }
 }
 
@@ -158,6 +186,10 @@ impl Shift {
 
     /// Claims for the free slots and starts what it got. Says whether there may be more.
     async fn claim(&mut self) -> bool {
+        if let Err(why) = self.can_renew().await {
+            tracing::warn!(why, "no jobs are claimed while their leases could not be renewed; looking again soon");
+            return false;
+        }
         let slots = self.free().min(MOST_CLAIMED);
         let started = Instant::now();
         let leases = match self.worker.queue.claim_jobs(self.id, slots, self.worker.settings.lease).await {
@@ -179,6 +211,15 @@ impl Shift {
         }
         metrics::claimed(started.elapsed(), self.running.len());
         more
+    }
+
+    /// Whether a lease that is taken now can be kept: the last renewal succeeded, and there is a connection for the next one.
+    async fn can_renew(&self) -> Result<(), String> {
+        if !*self.able.borrow() {
+            return Err("the last renewal failed".to_owned());
+        }
+        let within = self.worker.settings.lease / 6;
+        self.worker.renewals.fetch_connection(within).await.map_err(|error| error.to_string())
     }
 
     fn wish(&self, job: Uuid, wish: Wish) {
@@ -229,14 +270,28 @@ impl Shift {
         (found.jobs || found.lost_leases, found.next.map(|pause| Instant::now() + pause))
     }
 
+    /// Takes back all jobs whose leases ran out, some at a time.
     async fn rescue(&self) {
-        match self.worker.queue.rescue_jobs(self.worker.settings.job_attempts, &self.held.tokens()).await {
-            Ok(0) => {}
-            Ok(jobs) => {
-                tracing::warn!(jobs, "took back jobs whose workers were lost");
-                metrics::jobs_rescued(jobs);
+        let (attempts, held) = (self.worker.settings.job_attempts, self.held.tokens());
+        let mut alone = false;
+        for _ in 0..MOST_RESCUES {
+            match self.worker.queue.rescue_jobs(attempts, &held, alone).await {
+                Ok(0) => return,
+                Ok(jobs) => {
+                    tracing::warn!(jobs, "took back jobs whose workers were lost");
+                    metrics::jobs_rescued(jobs);
+                }
+                // One whose rows can't be written is not to keep the others.
+                Err(error @ queue::Error::Refused(_)) => {
+                    if !std::mem::replace(&mut alone, true) {
+                        tracing::warn!(%error, "can't take back the jobs of lost workers; trying one by one");
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "can't take back the jobs of lost workers");
+                    return;
+                }
             }
-            Err(error) => tracing::warn!(%error, "can't take back the jobs of lost workers"),
         }
     }
 

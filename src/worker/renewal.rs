@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::pipeline::{StopHandle, Wish};
@@ -31,17 +32,22 @@ impl Held {
     }
 }
 
-/// Renews all held leases for ever, every third of `lease`. A lease that does not come back is lost, and its job is told so.
-pub(super) async fn renew(queue: Queue, held: Held, lease: Duration) {
+/// Renews all held leases for ever, every third of `lease`, and says with `able` whether it can. A lease that does not come back is lost,
+/// and its job is told so.
+pub(super) async fn renew(queue: Queue, held: Held, lease: Duration, able: watch::Sender<bool>) {
     let mut ticks = interval(lease / 3);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let tokens = held.tokens();
         if tokens.is_empty() {
+            // The next claim looks whether there is a connection.
+            able.send_replace(true);
             continue;
         }
-        let renewed = match queue.renew_leases(&tokens, lease).await {
+        let renewed = queue.renew_leases(&tokens, lease).await;
+        able.send_replace(renewed.is_ok());
+        let renewed = match renewed {
             Ok(renewed) => renewed,
             Err(error) => {
                 tracing::error!(%error, leases = tokens.len(), "leases could not be renewed");

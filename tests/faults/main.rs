@@ -10,6 +10,7 @@ mod deployment;
 mod project;
 
 mod invariants;
+mod pgwire;
 mod process;
 mod proxy;
 mod scene;
@@ -17,12 +18,14 @@ mod steps;
 
 mod server;
 
+mod connections;
 mod database;
 #[cfg(target_os = "linux")]
 mod files;
 mod killed;
 mod long_form;
 mod provider;
+mod refusals;
 mod requests;
 mod stopped;
 mod storage;

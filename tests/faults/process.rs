@@ -49,8 +49,17 @@ impl Worker {
 
     /// Returns when its log has `words` in it.
     pub async fn says(&self, words: &str) {
+        self.says_often(words, 1).await;
+    }
+
+    /// Returns when its log has `words` in it so many times more.
+    pub async fn says_again(&self, words: &str, times: usize) {
+        self.says_often(words, self.log().matches(words).count() + times).await;
+    }
+
+    async fn says_often(&self, words: &str, times: usize) {
         let said = async {
-            while !self.log().contains(words) {
+            while self.log().matches(words).count() < times {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };

@@ -1,12 +1,14 @@
 //! A TCP proxy before one server, that stands for the network: it passes everything on until a test says otherwise.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+
+use crate::pgwire;
 
 /// What the network does with bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub enum Mode {
     Frozen,
     /// Takes no connection: each new one is reset at once.
     Away,
+    /// Refuses new sessions of PostgreSQL with this SQLSTATE and these words, as a pooler does.
+    Full(&'static str, &'static str),
 }
 
 /// Where a request that was caught is held.
@@ -44,6 +48,8 @@ struct Shared {
     cuts: watch::Sender<u64>,
     /// Connections that their clients have open.
     open: watch::Sender<usize>,
+    /// SQLSTATEs that are answered to the next statements of PostgreSQL, whatever came of them.
+    refusals: Mutex<Vec<String>>,
     snare: Mutex<Option<(Vec<u8>, Hold)>>,
     /// Requests that were caught, and whether they are held any longer.
     caught: watch::Sender<usize>,
@@ -59,6 +65,7 @@ impl Proxy {
             mode: watch::Sender::new(Mode::Open),
             cuts: watch::Sender::new(0),
             open: watch::Sender::new(0),
+            refusals: Mutex::default(),
             snare: Mutex::default(),
             caught: watch::Sender::new(0),
             free: watch::Sender::new(true),
@@ -102,7 +109,12 @@ impl Proxy {
     pub fn catch(&self, needle: &str, hold: Hold) {
         self.shared.free.send_replace(false);
         self.shared.caught.send_replace(0);
-        *self.shared.snare.lock().unwrap_or_else(PoisonError::into_inner) = Some((needle.as_bytes().to_vec(), hold));
+        *lock(&self.shared.snare) = Some((needle.as_bytes().to_vec(), hold));
+    }
+
+    /// Lets the next statements of PostgreSQL be done, and answers each with one of these SQLSTATEs.
+    pub fn refuse(&self, codes: &[&str]) {
+        *lock(&self.shared.refusals) = codes.iter().map(|code| (*code).to_owned()).collect();
     }
 
     /// Returns when the request was caught.
@@ -111,7 +123,7 @@ impl Proxy {
     }
 
     pub fn let_go(&self) {
-        *self.shared.snare.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.shared.snare) = None;
         self.shared.free.send_replace(true);
     }
 
@@ -127,12 +139,29 @@ impl Drop for Proxy {
     }
 }
 
+/// What is known of a session of PostgreSQL.
+#[derive(PartialEq)]
+enum Session {
+    /// It may be another protocol.
+    Beginning,
+    /// It has answered before.
+    Ready,
+    /// The next answer is not the server's.
+    Refused(String),
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 async fn serve(shared: Arc<Shared>, mut client: TcpStream) {
     let mut cuts = shared.cuts.subscribe();
     let before = *cuts.borrow();
-    if *shared.mode.borrow() == Mode::Away {
-        let _ = client.set_zero_linger();
-        return;
+    let mode = *shared.mode.borrow();
+    match mode {
+        Mode::Away => return drop(client.set_zero_linger()),
+        Mode::Full(code, words) => return pgwire::turn_away(client, code, words).await,
+        _ => {}
     }
     let Ok(mut server) = TcpStream::connect(shared.target).await else {
         let _ = client.set_zero_linger();
@@ -142,12 +171,13 @@ async fn serve(shared: Arc<Shared>, mut client: TcpStream) {
     shared.open.send_modify(|open| *open += 1);
     // How much of the answer may pass.
     let quota = watch::Sender::new(usize::MAX);
+    let session = Mutex::new(Session::Beginning);
     let was_cut = {
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
         tokio::select! {
-            () = requests(&shared, from_client, to_server, &quota) => false,
-            () = answers(&shared, from_server, to_client, &quota) => false,
+            () = requests(&shared, from_client, to_server, &quota, &session) => false,
+            () = answers(&shared, from_server, to_client, &quota, &session) => false,
             _ = cuts.wait_for(|cuts| *cuts != before) => true,
         }
     };
@@ -163,6 +193,7 @@ async fn requests(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     quota: &watch::Sender<usize>,
+    session: &Mutex<Session>,
 ) {
     let mut buffer = vec![0; 64 << 10];
     // The end of the last piece, in which a needle may have begun.
@@ -170,7 +201,7 @@ async fn requests(
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let piece = &buffer[..length];
         let caught = {
-            let mut snare = shared.snare.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut snare = lock(&shared.snare);
             tail.extend_from_slice(piece);
             let found = snare.take_if(|(needle, _)| memchr::memmem::find(&tail, needle).is_some());
             let kept = tail.len().saturating_sub(200);
@@ -195,6 +226,14 @@ async fn requests(
             }
         }
         passable(shared).await;
+        {
+            let mut session = lock(session);
+            if *session == Session::Ready
+                && let Some(code) = lock(&shared.refusals).pop()
+            {
+                *session = Session::Refused(code);
+            }
+        }
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }
@@ -207,11 +246,29 @@ async fn answers(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     quota: &watch::Sender<usize>,
+    session: &Mutex<Session>,
 ) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         passable(shared).await;
         let mut piece = &buffer[..length];
+        let refused = match &mut *lock(session) {
+            Session::Refused(code) => Some(std::mem::take(code)),
+            session if piece.ends_with(pgwire::READY) => {
+                *session = Session::Ready;
+                None
+            }
+            _ => None,
+        };
+        if let Some(code) = refused {
+            pgwire::rest_of_answer(piece, &mut from).await;
+            *lock(session) = Session::Ready;
+            let answer = [pgwire::refusal("ERROR", &code, "refused by a test"), pgwire::READY.to_vec()].concat();
+            if to.write_all(&answer).await.is_err() {
+                return;
+            }
+            continue;
+        }
         while !piece.is_empty() {
             let may = *quota.borrow();
             let part = may.min(piece.len());

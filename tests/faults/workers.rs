@@ -1,6 +1,7 @@
 //! Several workers: replaced under load, one of them paused for good, or lost one after the other to the same job.
 
 use crate::invariants::{Cost, check};
+use crate::refusals::{FOR_EVER, refuse};
 use crate::scene::{Request, Scene};
 use crate::steps::billed;
 
@@ -112,4 +113,25 @@ async fn the_jobs_of_a_worker_that_is_paused_for_good_are_made_by_the_other() {
         assert_eq!(scene.over(request.id).await.status, "completed");
     }
     check(&scene, Cost { again: 4, open: 4, orphans: 4 }).await;
+}
+
+#[tokio::test]
+async fn a_lost_job_whose_rows_can_not_be_written_keeps_no_other_from_being_taken_up() {
+    let scene = Scene::new().await;
+    let mut first = scene.worker().await;
+    let (stuck, other) = (Request::new(&scene, 1).await, Request::new(&scene, 1).await);
+    scene.deployment.openai.hold();
+    stuck.submit().await;
+    other.submit().await;
+    billed(&scene, 2).await;
+    first.kill().await;
+    let jobs = "public.image_generation_jobs";
+    let when = format!("new.id = '{}' and new.status = 'pending'", stuck.id);
+    refuse(&scene, jobs, &when, "23514", FOR_EVER).await;
+    scene.deployment.openai.release();
+    let _second = scene.worker().await;
+    assert_eq!(scene.over(other.id).await.status, "completed");
+    scene.rows(&format!("drop trigger refuse on {jobs}"), &[]).await;
+    assert_eq!(scene.over(stuck.id).await.status, "completed");
+    check(&scene, Cost { again: 2, open: 2, orphans: 2 }).await;
 }

@@ -21,9 +21,9 @@ async fn a_lost_lease_writes_nothing() {
         .execute("update carousel_private.leases set leased_until = now() - interval '1 second'", &[])
         .await
         .unwrap();
-    let own = queue.rescue_jobs(5, &[stale.token()]).await.unwrap();
+    let own = queue.rescue_jobs(5, &[stale.token()], false).await.unwrap();
     assert_eq!(own, 0, "a worker that was cut off does not take its own jobs away");
-    assert_eq!(queue.rescue_jobs(5, &[]).await.unwrap(), 1);
+    assert_eq!(queue.rescue_jobs(5, &[], false).await.unwrap(), 1);
     let fresh = claim(&queue, 1).await.pop().unwrap();
     assert_eq!((fresh.job.id, fresh.job.attempt), (job, 2));
     assert_eq!(fresh.start_job().await.unwrap(), [image], "an image in the making is made again");
@@ -43,7 +43,7 @@ async fn a_lost_lease_writes_nothing() {
     };
     let fault = Fault { code: "late", message: "late", request_id: None };
     assert!(matches!(stale.record_image(image.id, call, &made).await, Err(Error::Lost)));
-    assert!(matches!(stale.record_failure(image.id, Some(call), &fault).await, Err(Error::Lost)));
+    assert!(matches!(stale.record_failure(image.id, Some((call, false)), &fault).await, Err(Error::Lost)));
     assert!(matches!(stale.record_preview(image.id, made.path).await, Err(Error::Lost)));
     assert!(matches!(stale.begin_call(image.id, "m", None, "p").await, Err(Error::Lost)));
     assert!(matches!(stale.report_progress().await, Err(Error::Lost)));
@@ -81,7 +81,7 @@ async fn a_job_that_loses_every_worker_fails_with_a_code() {
             .execute("update carousel_private.leases set leased_until = now() - interval '1 second'", &[])
             .await
             .unwrap();
-        assert_eq!(queue.rescue_jobs(2, &[]).await.unwrap(), 1);
+        assert_eq!(queue.rescue_jobs(2, &[], false).await.unwrap(), 1);
     }
     assert!(claim(&queue, 1).await.is_empty());
     assert_eq!(text(&project, job, "(status, error_code, failed_images)").await.unwrap(), "(failed,worker_lost,1)");

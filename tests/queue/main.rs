@@ -3,6 +3,7 @@
 #[path = "../project/mod.rs"]
 mod project;
 
+mod billed;
 mod budget;
 mod check_in;
 mod claims;
@@ -12,6 +13,7 @@ mod gathered;
 mod leases;
 mod lookups;
 mod not_started;
+mod published;
 
 use std::time::Duration;
 
@@ -57,7 +59,7 @@ async fn make_all(lease: &Lease) {
 async fn begin(lease: &Lease, image: Uuid) -> Result<CallId, Error> {
     match lease.begin_call(image, "gpt-image-2", Some("low"), "a cup").await? {
         Begun::Call(call) => Ok(call),
-        Begun::Paused(pause) => panic!("nobody paused the provider, but it is, for {pause:?}"),
+        other => panic!("nothing keeps it from being made: {other:?}"),
     }
 }
 

@@ -85,7 +85,7 @@ fn failures() -> Vec<Failure> {
 
 /// How often the worker tries again by itself.
 fn again(failure: &Failure) -> &'static str {
-    match (judge(failure, 1, 5), judge(failure, 2, 5)) {
+    match (judge(failure, 1, 0, 5), judge(failure, 2, 1, 5)) {
         (Verdict::Final, _) => "no",
         (Verdict::Again(_), Verdict::Final) => "once",
         (Verdict::Again(_), _) => "yes",

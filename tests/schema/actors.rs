@@ -101,7 +101,7 @@ impl Maker {
                 self.queue.stage_jobs().await.expect("jobs can be staged");
             }
             4 => {
-                self.queue.rescue_jobs(2, &[]).await.expect("jobs can be rescued");
+                self.queue.rescue_jobs(2, &[], false).await.expect("jobs can be rescued");
             }
             5 => {
                 let tokens: Vec<i64> = self.held.iter().map(|held| held.lease.token()).collect();
@@ -128,7 +128,7 @@ impl Maker {
         match action {
             6..10 => {
                 let Some(image) = images.first() else { return Ok(Some(held)) };
-                held.begun.push((image.id, begin(&held.lease, image.id).await?));
+                held.begun.extend(begin(&held.lease, image.id).await?.map(|call| (image.id, call)));
             }
             10..13 => {
                 let Some((image, call)) = held.begun.pop() else { return Ok(Some(held)) };
@@ -137,7 +137,7 @@ impl Maker {
                 self.record(&held.lease, image, call).await?;
             }
             13 => {
-                let begun = held.begun.pop().map(|(image, call)| (image, Some(call)));
+                let begun = held.begun.pop().map(|(image, call)| (image, Some((call, false))));
                 let Some((image, call)) = begun.or(images.first().map(|image| (image.id, None))) else {
                     return Ok(Some(held));
                 };
@@ -174,11 +174,15 @@ impl Maker {
     pub async fn make_all(&mut self) -> usize {
         self.held.clear();
         let mut jobs = 0;
+        let spent = Fault { code: "worker_lost", message: "begun often enough", request_id: None };
         while self.claim(50).await > 0 {
             for held in std::mem::take(&mut self.held) {
                 for image in held.lease.start_job().await.expect("the lease holds") {
-                    let call = begin(&held.lease, image.id).await.expect("the lease holds");
-                    self.record(&held.lease, image.id, call).await.expect("the lease holds");
+                    let made = match begin(&held.lease, image.id).await.expect("the lease holds") {
+                        Some(call) => self.record(&held.lease, image.id, call).await,
+                        None => held.lease.record_failure(image.id, None, &spent).await,
+                    };
+                    made.expect("the lease holds");
                 }
                 held.lease.finish_job(false, None).await.expect("the lease holds");
                 jobs += 1;
@@ -218,9 +222,11 @@ impl Maker {
     }
 }
 
-async fn begin(lease: &Lease, image: Uuid) -> Result<CallId, Error> {
+/// None when it was perhaps billed for too often already.
+async fn begin(lease: &Lease, image: Uuid) -> Result<Option<CallId>, Error> {
     match lease.begin_call(image, "gpt-image-2", Some("low"), "a cup").await? {
-        Begun::Call(call) => Ok(call),
+        Begun::Call(call) => Ok(Some(call)),
+        Begun::Spent(_) => Ok(None),
         Begun::Paused(pause) => panic!("nobody paused the provider, but it is, for {pause:?}"),
     }
 }

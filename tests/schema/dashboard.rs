@@ -72,7 +72,7 @@ async fn failures_are_counted_by_code_for_a_day() {
         let Begun::Call(call) = lease.begin_call(image.id, "gpt-image-2", Some("low"), "a cup").await.unwrap() else {
             panic!("nobody paused the provider");
         };
-        lease.record_failure(image.id, Some(call), &fault).await.unwrap();
+        lease.record_failure(image.id, Some((call, false)), &fault).await.unwrap();
     }
     let counts = "code, jobs, images, calls, users, last_at <= now()";
     assert_eq!(
@@ -174,7 +174,7 @@ async fn an_open_call_is_running_only_while_its_worker_holds_the_job() {
         .unwrap();
     let lost = "(\"perhaps paid for nothing\",host-1,gpt-image-2,1,t)";
     assert_eq!(rows(&project.owner, "open_calls", columns).await, [lost]);
-    assert_eq!(queue.rescue_jobs(5, &[]).await.unwrap(), 1);
+    assert_eq!(queue.rescue_jobs(5, &[], false).await.unwrap(), 1);
     let second = Uuid::new_v4();
     begin(second).await;
     assert_eq!(
