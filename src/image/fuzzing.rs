@@ -31,7 +31,7 @@ pub fn picture(data: &[u8]) {
     let mut file = Counted { file: Cursor::new(data), reads: 0, bytes: 0 };
     let sniffed = sniff(&mut file);
     assert!(file.reads <= 10_000 && file.bytes <= 20_000, "{} bytes in {} reads", file.bytes, file.reads);
-    let Ok(Header { format, size }) = sniffed else { return };
+    let Ok(Header { format, size, .. }) = sniffed else { return };
     assert!(u64::from(size.width) * u64::from(size.height) <= MAX_PIXELS);
     // Larger ones take too long to be tried often.
     if size.width > 256 || size.height > 256 {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::Error;
+use super::{Error, exif};
 use crate::job::{Format, Size};
 
 /// Longest side of a picture that is accepted, in pixels.
@@ -14,6 +14,8 @@ pub const MAX_PIXELS: u64 = 100_000_000;
 const HEAD: u64 = 512;
 /// Segments before a JPEG's frame header. Real files have some dozens; a file made of nothing else would be walked for ever.
 const MAX_SEGMENTS: usize = 2_000;
+/// Segments of a JPEG that are looked at for EXIF. It stands in the first one or two of its kind.
+const MAX_EXIF: usize = 8;
 /// Bytes that fill the space before a JPEG's markers. Real files have none or a few.
 const MAX_FILL: usize = 1_000;
 
@@ -24,22 +26,35 @@ pub struct Header {
     pub format: Format,
     /// Size by the file's header.
     pub size: Size,
+    /// Whether it is shown turned by a quarter, as cameras ask for by EXIF: its sides change places.
+    pub turned: bool,
 }
 
-/// Reads format and size from magic and header, without decoding anything.
+impl Header {
+    /// The size in which the picture is shown.
+    pub fn upright(&self) -> Size {
+        let Size { width, height } = self.size;
+        if self.turned { Size { width: height, height: width } } else { self.size }
+    }
+}
+
+/// Reads format, size and orientation from magic, header and metadata, without decoding anything.
 ///
-/// Takes a reader, because the size of a JPEG stands behind its metadata, anywhere in the file; what lies between is skipped by seeking. Give it a
-/// buffered file. Reads at most some kilobytes.
+/// Takes a reader, because the size of a JPEG stands behind its metadata, anywhere in the file, and the orientation of a WebP at its end; what lies
+/// between is skipped by seeking. Give it a buffered file. Reads at most some kilobytes.
 ///
 /// # Errors
 /// `NotAnImage`, `Damaged`, `TooManyPixels`, and `Unreadable` when the reader fails.
 pub fn sniff(file: &mut (impl Read + Seek)) -> Result<Header, Error> {
     let mut head = Vec::new();
     file.by_ref().take(HEAD).read_to_end(&mut head).map_err(Error::Unreadable)?;
-    let (format, size) = match Format::of(&head) {
-        Some(Format::Png) => (Format::Png, png(&head)?),
-        Some(Format::Jpeg) => (Format::Jpeg, jpeg(file)?),
-        Some(Format::Webp) => (Format::Webp, webp(&head)?),
+    let (format, size, turned) = match Format::of(&head) {
+        Some(Format::Png) => (Format::Png, png(&head)?, exif::in_png(file).map_err(Error::Unreadable)?),
+        Some(Format::Jpeg) => {
+            let (size, turned) = jpeg(file)?;
+            (Format::Jpeg, size, turned)
+        }
+        Some(Format::Webp) => (Format::Webp, webp(&head)?, exif::in_webp(file).map_err(Error::Unreadable)?),
         None => return Err(Error::NotAnImage { found: other(&head) }),
     };
     if size.width == 0 || size.height == 0 {
@@ -49,7 +64,7 @@ pub fn sniff(file: &mut (impl Read + Seek)) -> Result<Header, Error> {
     if size.width > MAX_SIDE || size.height > MAX_SIDE || pixels > MAX_PIXELS {
         return Err(Error::TooManyPixels { size });
     }
-    Ok(Header { format, size })
+    Ok(Header { format, size, turned })
 }
 
 fn early_end() -> Error {
@@ -65,13 +80,14 @@ fn png(head: &[u8]) -> Result<Size, Error> {
     Ok(Size { width: side(8), height: side(12) })
 }
 
-fn jpeg(file: &mut (impl Read + Seek)) -> Result<Size, Error> {
+/// Size of a JPEG, and whether it is shown turned by a quarter.
+fn jpeg(file: &mut (impl Read + Seek)) -> Result<(Size, bool), Error> {
     let cut = |error: io::Error| match error.kind() {
         io::ErrorKind::UnexpectedEof => early_end(),
         _ => Error::Unreadable(error),
     };
     file.seek(SeekFrom::Start(2)).map_err(Error::Unreadable)?;
-    let mut fill = 0;
+    let (mut fill, mut looked_at, mut turned) = (0, 0, None);
     for _ in 0..MAX_SEGMENTS {
         let mut marker = [0; 2];
         file.read_exact(&mut marker).map_err(cut)?;
@@ -96,10 +112,15 @@ fn jpeg(file: &mut (impl Read + Seek)) -> Result<Size, Error> {
             let mut frame = [0; 5];
             file.read_exact(&mut frame).map_err(cut)?;
             let side = |at: usize| u32::from(u16::from_be_bytes([frame[at], frame[at + 1]]));
-            return Ok(Size { width: side(3), height: side(1) });
+            return Ok((Size { width: side(3), height: side(1) }, turned.unwrap_or(false)));
         }
         let rest = length.checked_sub(2).ok_or_else(|| Error::damaged("a segment has no length"))?;
-        file.seek(SeekFrom::Current(rest.into())).map_err(Error::Unreadable)?;
+        let data = file.stream_position().map_err(Error::Unreadable)?;
+        if marker[1] == 0xe1 && turned.is_none() && looked_at < MAX_EXIF {
+            looked_at += 1;
+            turned = exif::in_segment(file, rest.into()).map_err(Error::Unreadable)?;
+        }
+        file.seek(SeekFrom::Start(data + u64::from(rest))).map_err(Error::Unreadable)?;
     }
     Err(Error::damaged("its header has no end"))
 }

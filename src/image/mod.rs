@@ -9,6 +9,7 @@
 //! the picture's data, so that a JPEG whose end is in place but whose middle is garbled passes.
 
 mod end;
+mod exif;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod header;

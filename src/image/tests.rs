@@ -46,7 +46,7 @@ fn jpeg_with_metadata(metadata: usize) -> Vec<u8> {
 fn a_whole_picture_of_the_right_kind_passes() {
     for format in FORMATS {
         let bytes = encode(format, SIZE);
-        assert_eq!(sniffed(&bytes).unwrap(), Header { format, size: SIZE });
+        assert_eq!(sniffed(&bytes).unwrap(), Header { format, size: SIZE, turned: false });
         let checked = check(&bytes, format, SIZE).unwrap();
         assert_eq!((checked.size, checked.format), (SIZE, format));
         assert_eq!(checked.sha256.len(), 64);
@@ -80,8 +80,104 @@ fn every_kind_of_webp_header_is_read() {
 #[test]
 fn a_jpeg_is_recognised_behind_a_megabyte_of_metadata() {
     let bytes = jpeg_with_metadata(1_000_000);
-    assert_eq!(sniffed(&bytes).unwrap(), Header { format: Format::Jpeg, size: SIZE });
+    assert_eq!(sniffed(&bytes).unwrap(), Header { format: Format::Jpeg, size: SIZE, turned: false });
     assert!(check(&bytes, Format::Jpeg, SIZE).is_ok());
+}
+
+/// EXIF that says how the picture is turned, in either order of bytes, behind `before` other entries.
+fn exif(orientation: u16, big: bool, before: u16) -> Vec<u8> {
+    let short = |number: u16| if big { number.to_be_bytes() } else { number.to_le_bytes() };
+    let long = |number: u32| if big { number.to_be_bytes() } else { number.to_le_bytes() };
+    let entry = |tag: u16, value: u16| [&short(tag)[..], &short(3), &long(1), &short(value), &[0, 0]].concat();
+    let mut bytes = if big { b"MM\0*".to_vec() } else { b"II*\0".to_vec() };
+    bytes.extend(long(10));
+    // Between the header and the directory there may be anything.
+    bytes.extend([0xff, 0xd9]);
+    bytes.extend(short(before + 1));
+    bytes.extend((0..before).flat_map(|_| entry(0x0100, 6)));
+    bytes.extend(entry(0x0112, orientation));
+    bytes.extend(long(0));
+    bytes
+}
+
+/// The checksum of a PNG's chunk.
+fn checksum(bytes: &[u8]) -> [u8; 4] {
+    let mut rest = u32::MAX;
+    for byte in bytes {
+        rest ^= u32::from(*byte);
+        for _ in 0..8 {
+            rest = (rest >> 1) ^ (0xedb8_8320 * (rest & 1));
+        }
+    }
+    (!rest).to_be_bytes()
+}
+
+/// A picture with EXIF where its format has it.
+fn with_exif(format: Format, exif: &[u8]) -> Vec<u8> {
+    let plain = encode(format, SIZE);
+    match format {
+        Format::Png => {
+            let mut metadata = chunk(b"eXIf", exif);
+            let end = metadata.len() - 4;
+            let sum = checksum(&metadata[4..end]);
+            metadata[end..].copy_from_slice(&sum);
+            [&plain[..33], &metadata, &plain[33..]].concat()
+        }
+        Format::Jpeg => {
+            let length = (exif.len() as u16 + 8).to_be_bytes();
+            // Other application data may stand before it.
+            let xmp = b"\xff\xe1\0\x09http://";
+            [&plain[..2], &xmp[..], b"\xff\xe1", &length, b"Exif\0\0", exif, &plain[2..]].concat()
+        }
+        Format::Webp => {
+            let padded = [exif, &[0][..exif.len() % 2]].concat();
+            let length = (exif.len() as u32).to_le_bytes();
+            let extended = [b"VP8X\x0a\0\0\0\x08\0\0\0", &[95, 0, 0, 119, 0, 0][..], &plain[12..]].concat();
+            let extended = [&extended[..], b"EXIF", &length, &padded].concat();
+            [b"RIFF", &(extended.len() as u32 + 4).to_le_bytes()[..], b"WEBP", &extended].concat()
+        }
+    }
+}
+
+#[test]
+fn a_picture_is_as_upright_as_its_exif_says_in_every_format() {
+    for format in FORMATS {
+        for big in [false, true] {
+            for orientation in 0..=9 {
+                for before in [0, 12] {
+                    let bytes = with_exif(format, &exif(orientation, big, before));
+                    let header = sniffed(&bytes).unwrap();
+                    assert_eq!(header.size, SIZE, "the size is the file's own");
+                    let turned = (5..=8).contains(&orientation);
+                    let upright = if turned { Size { width: 120, height: 96 } } else { SIZE };
+                    assert_eq!(header.upright(), upright, "{format:?}, orientation {orientation}, big endian {big}");
+                    // As the decoder sees it, which turns what the local provider draws on.
+                    let mut decoder =
+                        ImageReader::new(Cursor::new(&bytes)).with_guessed_format().unwrap().into_decoder().unwrap();
+                    let decoded = image::ImageDecoder::orientation(&mut decoder).unwrap().to_exif();
+                    assert_eq!((5..=8).contains(&decoded), turned, "{format:?}, orientation {orientation}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn exif_that_says_nothing_sensible_leaves_a_picture_as_it_lies() {
+    let good = exif(6, false, 3);
+    let mut far = good.clone();
+    far[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+    let mut endless = good.clone();
+    endless[10..12].copy_from_slice(&u16::MAX.to_le_bytes());
+    endless.truncate(12);
+    endless.resize(60_000, 0);
+    let cuts = (0..good.len() - 6).map(|end| good[..end].to_vec());
+    for format in FORMATS {
+        for wrong in cuts.clone().chain([far.clone(), endless.clone(), b"XX*\0".to_vec()]) {
+            let header = sniffed(&with_exif(format, &wrong)).unwrap();
+            assert_eq!((header.size, header.upright()), (SIZE, SIZE), "{format:?}: {wrong:02x?}");
+        }
+    }
 }
 
 #[test]
@@ -190,7 +286,7 @@ fn an_animation_is_refused_as_a_result_and_known_as_a_source() {
     let length = (extended.len() as u32 + 4).to_le_bytes();
     let webp = [b"RIFF", &length[..], b"WEBP", &extended].concat();
     for (format, bytes) in [(Format::Png, png), (Format::Webp, webp)] {
-        assert_eq!(sniffed(&bytes).unwrap(), Header { format, size: SIZE });
+        assert_eq!(sniffed(&bytes).unwrap(), Header { format, size: SIZE, turned: false });
         let Err(Error::Damaged { reason }) = check(&bytes, format, SIZE) else { panic!("{format:?} passes") };
         assert_eq!(reason, "it is an animation");
     }
