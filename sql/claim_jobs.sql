@@ -27,7 +27,7 @@ lease as (
     from job
     returning job_id, token, attempt
 )
-select job.id, job.user_id, lease.token, lease.attempt, job.prompt, job.slide_prompts, job.source_paths, job.style, job.variants,
-    job.model, job.quality, job.output_format, job.background, job.partial_previews, job.total_images
+select job.id, job.user_id, lease.token, lease.attempt, job.prompt, job.slide_prompts, job.source_paths, job.slides_from,
+    job.slide_sources, job.style, job.variants, job.model, job.quality, job.output_format, job.background, job.partial_previews, job.total_images
 from job
 join lease on lease.job_id = job.id

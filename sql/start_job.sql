@@ -2,7 +2,9 @@
 -- images. A row for each job, with the images that are to be made; none for a job whose lease is lost, or whose row somebody else holds.
 with held as materialized (
     -- The job before its lease, in the order in which a deletion takes them.
-    select wish.place, job.id, job.user_id, job.variants, job.slide_prompts, job.aspect_ratios, lease.attempt
+    select
+        wish.place, job.id, job.user_id, job.variants, job.aspect_ratios, lease.attempt,
+        case job.slides_from when 'sources' then cardinality(job.source_paths) else greatest(1, cardinality(job.slide_prompts)) end as slides
     from unnest($1::uuid[], $2::bigint[]) with ordinality as wish (job_id, token, place)
     cross join lateral (
         select * from public.image_generation_jobs where id = wish.job_id and status in ('pending', 'processing') for no key update skip locked
@@ -31,7 +33,7 @@ added as (
     from held
     -- No job has more of either. Without limits each series counts as 1000 rows, so that this would seem to be worth compiling (JIT).
     cross join lateral (select generate_series(1, held.variants) as variant limit 10) as variants
-    cross join lateral (select generate_series(1, greatest(1, cardinality(held.slide_prompts))) as slide limit 100) as slides
+    cross join lateral (select generate_series(1, held.slides) as slide limit 100) as slides
     cross join unnest(held.aspect_ratios) with ordinality as ratio (aspect_ratio, place)
     -- As a person looks at them, in the dashboard and while they fill.
     order by held.place, variant, ratio.place, slide

@@ -22,8 +22,12 @@ pub struct Job {
     pub prompt: String,
     /// One text a slide; empty for a single slide.
     pub slide_prompts: Vec<String>,
-    /// Objects in the bucket, 1 to 16.
+    /// Objects in the bucket, 1 to 100.
     pub source_paths: Vec<String>,
+    /// Where its slides come from.
+    pub slides_from: SlidesFrom,
+    /// For each slide, which sources go along with it, by number from 1.
+    pub slide_sources: Option<Vec<Vec<usize>>>,
     /// Style options.
     pub style: Map<String, Value>,
     /// Number of variants of the whole carousel.
@@ -45,7 +49,63 @@ pub struct Job {
 impl Job {
     /// Number of slides of each carousel, at least 1.
     pub fn slides(&self) -> usize {
-        self.slide_prompts.len().max(1)
+        match self.slides_from {
+            SlidesFrom::Prompts => self.slide_prompts.len().max(1),
+            SlidesFrom::Sources => self.source_paths.len(),
+        }
+    }
+
+    /// Whether every slide sees all sources.
+    pub fn shares_sources(&self) -> bool {
+        self.slides_from == SlidesFrom::Prompts && self.slide_sources.is_none()
+    }
+
+    /// Which of `source_paths`, from 0, go along with a slide, in the order in which they are sent.
+    pub fn sources_of(&self, slide: i32) -> Vec<usize> {
+        let place = usize::try_from(slide - 1).unwrap_or(usize::MAX);
+        match (self.slides_from, &self.slide_sources) {
+            (SlidesFrom::Sources, _) => vec![place],
+            (SlidesFrom::Prompts, None) => (0..self.source_paths.len()).collect(),
+            (SlidesFrom::Prompts, Some(numbers)) => {
+                numbers.get(place).into_iter().flatten().map(|number| number.saturating_sub(1)).collect()
+            }
+        }
+    }
+}
+
+/// Where the slides of a carousel come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SlidesFrom {
+    /// A slide for each slide prompt, or a single one; each sees all sources, or those that `slide_sources` names.
+    #[default]
+    Prompts,
+    /// A slide for each source, which sees that one alone.
+    Sources,
+}
+
+impl SlidesFrom {
+    /// Every origin.
+    pub const ALL: [Self; 2] = [Self::Prompts, Self::Sources];
+
+    /// The origin as it stands in rows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Prompts => "prompts",
+            Self::Sources => "sources",
+        }
+    }
+}
+
+impl FromStr for SlidesFrom {
+    type Err = Unknown;
+
+    fn from_str(value: &str) -> Result<Self, Unknown> {
+        Self::ALL.into_iter().find(|origin| origin.as_str() == value).ok_or_else(|| Unknown {
+            what: "origin of slides",
+            value: value.to_owned(),
+            known: "prompts, sources",
+        })
     }
 }
 
@@ -93,11 +153,21 @@ pub enum AspectRatio {
     /// 16:9
     #[serde(rename = "16:9")]
     Wide,
+    /// 3:2
+    #[serde(rename = "3:2")]
+    Landscape,
+    /// 2:3
+    #[serde(rename = "2:3")]
+    Tall,
+    /// Each slide as its own photo: the first of those that go along with it.
+    #[serde(rename = "auto")]
+    Auto,
 }
 
 impl AspectRatio {
     /// Every ratio that a job may ask for.
-    pub const ALL: [Self; 5] = [Self::Square, Self::Portrait, Self::Story, Self::Classic, Self::Wide];
+    pub const ALL: [Self; 8] =
+        [Self::Square, Self::Portrait, Self::Story, Self::Classic, Self::Wide, Self::Landscape, Self::Tall, Self::Auto];
 
     /// The ratio as it stands in rows, for example `4:5`.
     pub fn as_str(self) -> &'static str {
@@ -107,7 +177,16 @@ impl AspectRatio {
             Self::Story => "9:16",
             Self::Classic => "3:4",
             Self::Wide => "16:9",
+            Self::Landscape => "3:2",
+            Self::Tall => "2:3",
+            Self::Auto => "auto",
         }
+    }
+
+    /// Width to height; nothing for `auto`.
+    pub fn sides(self) -> Option<(u32, u32)> {
+        let (wide, tall) = self.as_str().split_once(':')?;
+        Some((wide.parse().ok()?, tall.parse().ok()?))
     }
 
     /// The ratio as it stands in object paths, which have no colon: `4x5`.
@@ -138,7 +217,7 @@ impl FromStr for AspectRatio {
         Self::ALL.into_iter().find(|ratio| ratio.as_str() == value).ok_or_else(|| Unknown {
             what: "aspect ratio",
             value: value.to_owned(),
-            known: "1:1, 4:5, 9:16, 3:4, 16:9",
+            known: "1:1, 4:5, 9:16, 3:4, 16:9, 3:2, 2:3, auto",
         })
     }
 }

@@ -79,6 +79,12 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../supabase/migrations/20261201090000_image_updated_at.sql"),
     ),
     migration("20261201090100", "broadcasts", include_str!("../supabase/migrations/20261201090100_broadcasts.sql")),
+    migration("20261201100000", "slides", include_str!("../supabase/migrations/20261201100000_slides.sql")),
+    migration(
+        "20261201100100",
+        "slides_validated",
+        include_str!("../supabase/migrations/20261201100100_slides_validated.sql"),
+    ),
 ];
 
 const fn migration(

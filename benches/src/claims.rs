@@ -27,9 +27,9 @@ pub const WITHOUT_TRIGGERS: &str = "set session_replication_role = replica; set 
 
 pub const FINISHED: &str = "
     with job as (
-        insert into public.image_generation_jobs (user_id, prompt, slide_prompts, source_paths, aspect_ratios, variants, style, total_images,
+        insert into public.image_generation_jobs (user_id, prompt, slide_prompts, source_paths, slides_from, aspect_ratios, variants, style, total_images,
             status, stage, progress, completed_images, attempt, started_at, finished_at, created_at)
-        select owner, 'a cup', '{}', array[owner || '/sources/a.png'], '{1:1}', 1, '{}', 1,
+        select owner, 'a cup', '{}', array[owner || '/sources/a.png'], 'prompts', '{1:1}', 1, '{}', 1,
             'completed', 'finished', 100, 1, 1, now(), now(), now() - number * interval '1 second'
         from (select ($1::uuid[])[1 + number % cardinality($1)] as owner, number from generate_series(1, $2::bigint) as number) as new
         returning id, user_id
@@ -46,8 +46,8 @@ pub const FINISHED: &str = "
 /// Turns as `assign_turn` gives them: a user's jobs stand one behind the other.
 pub const WAITING: &str = "
     with job as (
-        insert into public.image_generation_jobs (user_id, prompt, slide_prompts, source_paths, aspect_ratios, variants, style, total_images)
-        select owner, 'a cup', '{}', array[owner || '/sources/a.png'], '{1:1}', 1, '{}', 1
+        insert into public.image_generation_jobs (user_id, prompt, slide_prompts, source_paths, slides_from, aspect_ratios, variants, style, total_images)
+        select owner, 'a cup', '{}', array[owner || '/sources/a.png'], 'prompts', '{1:1}', 1, '{}', 1
         from (select ($1::uuid[])[1 + number % cardinality($1)] as owner from generate_series(1, $2::bigint) as number) as new
         returning id, user_id
     )

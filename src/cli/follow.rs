@@ -192,7 +192,7 @@ mod tests {
 
     fn job() -> Job {
         let row = json!({
-            "id": Uuid::nil(), "user_id": Uuid::nil(), "prompt": "a long text", "slide_prompts": [], "source_paths": ["a"],
+            "id": Uuid::nil(), "user_id": Uuid::nil(), "prompt": "a long text", "slide_prompts": [], "source_paths": ["a"], "slides_from": "prompts", "slide_sources": null,
             "aspect_ratios": ["1:1"], "variants": 1, "style": {}, "variables": {}, "partial_previews": 0, "priority": 0,
             "run_at": "2026-11-25T10:00:00+00:00", "status": "processing", "stage": "fetching", "progress": 0,
             "total_images": 1, "completed_images": 0, "failed_images": 0, "attempt": 1, "cost_usd": 0.0,

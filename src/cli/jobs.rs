@@ -11,6 +11,7 @@ use super::board::detail;
 use super::ending;
 use super::terminal::{line, print, table};
 use crate::client::{Caller, Cursor, Image, Job, JobList, Status};
+use crate::job::SlidesFrom;
 
 /// List, show, cancel, retry and delete jobs
 ///
@@ -200,6 +201,20 @@ pub(super) fn values(variables: &BTreeMap<String, String>) -> String {
     variables.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
 }
 
+/// The slides in a line: their words, and where they come from if that is not the words alone.
+pub(super) fn slides(prompts: &[String], from: SlidesFrom, sources: Option<&[Vec<u32>]>) -> String {
+    let words = prompts.join(" | ");
+    let of = |numbers: &Vec<u32>| numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+    match (from, sources) {
+        (SlidesFrom::Sources, _) if words.is_empty() => "one for each photo".to_owned(),
+        (SlidesFrom::Sources, _) => format!("one for each photo: {words}"),
+        (SlidesFrom::Prompts, None) => words,
+        (SlidesFrom::Prompts, Some(sources)) => {
+            format!("{words} (of photos {})", sources.iter().map(of).collect::<Vec<_>>().join(" | "))
+        }
+    }
+}
+
 fn describe(job: &Job, images: &[Image]) -> anyhow::Result<()> {
     let ratios: Vec<&str> = job.aspect_ratios.iter().map(|ratio| ratio.as_str()).collect();
     let some = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -215,7 +230,7 @@ fn describe(job: &Job, images: &[Image]) -> anyhow::Result<()> {
         ("Images", format!("{} of {}, {} failed", job.completed_images, job.total_images, job.failed_images)),
         ("Cost", format!("${:.4}", job.cost_usd)),
         ("Prompt", job.prompt.clone()),
-        ("Slides", job.slide_prompts.join(" | ")),
+        ("Slides", slides(&job.slide_prompts, job.slides_from, job.slide_sources.as_deref())),
         ("Variants", job.variants.to_string()),
         ("Ratios", ratios.join(", ")),
         ("Values", values(&job.variables)),

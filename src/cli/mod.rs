@@ -14,6 +14,7 @@ mod ending;
 mod follow;
 mod jobs;
 mod migrate;
+mod option;
 mod request;
 mod serve;
 mod submit;

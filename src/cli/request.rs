@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -16,10 +15,11 @@ use super::board::Board;
 use super::download::{self, download};
 use super::ending;
 use super::follow::{Ended, follow};
+use super::option::{Numbers, numbers, object, origin, pair, ratio};
 use super::terminal::{line, print};
 use super::upload::{self, Photo, Uploaded};
 use crate::client::{Caller, Error, Image, Job};
-use crate::job::{self, AspectRatio};
+use crate::job::{self, AspectRatio, SlidesFrom};
 
 /// What a job asks for, and what to do once it is sent.
 #[derive(Args, Clone, Debug)]
@@ -32,7 +32,15 @@ pub(super) struct Request {
     #[arg(long = "slide", value_name = "TEXT")]
     slides: Vec<String>,
 
-    /// Shape of the images: 1:1, 4:5, 9:16, 3:4 or 16:9; several by comma or repeated
+    /// Where the slides come from: prompts (each sees all photos) or sources (a slide for each photo)
+    #[arg(long, value_name = "ORIGIN", hide_possible_values = true, value_parser = origin())]
+    slides_from: Option<SlidesFrom>,
+
+    /// Which photos one slide sees, by number, for example 1,3; repeat it for each slide
+    #[arg(long = "slide-sources", value_name = "NUMBERS", value_parser = numbers)]
+    slide_sources: Vec<Numbers>,
+
+    /// Shape of the images: 1:1, 4:5, 9:16, 3:4, 16:9, 3:2, 2:3, or auto for each slide as its own photo; several by comma or repeated
     #[arg(long = "ratio", value_name = "RATIO", value_delimiter = ',', hide_possible_values = true, value_parser = ratio())]
     ratios: Vec<AspectRatio>,
 
@@ -119,7 +127,11 @@ impl Request {
         if let Some(folder) = &self.download {
             download::check(folder)?;
         }
-        let photos = Photo::look(files)?;
+        // What a template says of it is not known here.
+        let are_shared = template.is_none()
+            && self.slide_sources.is_empty()
+            && self.slides_from.unwrap_or_default() == SlidesFrom::Prompts;
+        let photos = Photo::look(files, are_shared)?;
         let job = match self.sent_before(&caller, owner).await? {
             Some(job) => job,
             None => self.make(&caller, owner, &photos, row).await?,
@@ -169,6 +181,9 @@ impl Request {
         let some = |list: &[String]| (!list.is_empty()).then(|| json!(list));
         put("prompt", self.prompt.as_ref().map(|text| json!(text)));
         put("slide_prompts", some(&self.slides));
+        put("slides_from", self.slides_from.map(|origin| json!(origin)));
+        let places: Vec<&[u32]> = self.slide_sources.iter().map(|numbers| &*numbers.0).collect();
+        put("slide_sources", (!places.is_empty()).then(|| json!(places)));
         put("aspect_ratios", (!self.ratios.is_empty()).then(|| json!(self.ratios)));
         put("variants", self.variants.map(|number| json!(number)));
         let style = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| json!(text));
@@ -267,21 +282,4 @@ pub(super) fn tell(job: &Job, images: &[Image], files: &[PathBuf]) -> anyhow::Re
         print(file.display())?;
     }
     Ok(())
-}
-
-fn ratio() -> impl TypedValueParser<Value = AspectRatio> {
-    PossibleValuesParser::new(AspectRatio::ALL.map(AspectRatio::as_str)).try_map(|text| text.parse::<AspectRatio>())
-}
-
-/// `NAME=VALUE`, taken apart.
-fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
-        _ => Err("write NAME=VALUE, for example mood=warm".to_owned()),
-    }
-}
-
-fn object(pairs: &[(String, String)], value: impl Fn(&String) -> Value) -> Option<Value> {
-    (!pairs.is_empty())
-        .then(|| pairs.iter().map(|(name, text)| (name.clone(), value(text))).collect::<Map<_, _>>().into())
 }

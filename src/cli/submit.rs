@@ -19,10 +19,11 @@ use super::request::Request;
 #[derive(Args, Debug)]
 #[command(after_long_help = ending::codes("Examples:
   carousel submit desk.jpg lamp.jpg -p 'One calm story' --slide 'The desk' --slide 'The lamp' --ratio 1:1,4:5 --variants 2
+  carousel submit road.jpg coffee.jpg night.jpg -p 'As a watercolour' --slides-from sources --ratio auto
   carousel submit --template 1b4e28ba-2fa1-11d2-883f-0016d3cca427 --var product=lamp --wait --download pictures
   carousel submit desk.jpg -p 'A poster' --json | jq -r .job.id"))]
 pub struct Submit {
-    /// Source images: PNG, JPEG or WebP, at most 16 of 50 MB
+    /// Source images: PNG, JPEG or WebP, at most 16 of 50 MB, or 100 if no slide sees more than 16
     #[arg(value_name = "FILE", required_unless_present = "template")]
     files: Vec<PathBuf>,
 

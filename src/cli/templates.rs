@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::acting::Acting;
 use super::ending;
-use super::jobs::{Page, moment, more, named, values, whose};
+use super::jobs::{Page, moment, more, named, slides, values, whose};
 use super::request::Request;
 use super::terminal::{line, print, table};
 use crate::client::{Template, TemplateList};
@@ -212,6 +212,8 @@ impl Duplicate {
             "source_paths": template.source_paths,
             "prompt": template.prompt,
             "slide_prompts": template.slide_prompts,
+            "slides_from": template.slides_from,
+            "slide_sources": template.slide_sources,
             "aspect_ratios": template.aspect_ratios,
             "variants": template.variants,
             "style": template.style,
@@ -247,7 +249,7 @@ fn describe(template: &Template) -> anyhow::Result<()> {
         ("About", template.description.clone().unwrap_or_default()),
         ("Favorite", if template.is_favorite { "yes" } else { "no" }.to_owned()),
         ("Prompt", template.prompt.clone().unwrap_or_default()),
-        ("Slides", template.slide_prompts.join(" | ")),
+        ("Slides", slides(&template.slide_prompts, template.slides_from, template.slide_sources.as_deref())),
         ("Variants", template.variants.to_string()),
         ("Ratios", ratios.join(", ")),
         ("Style", style),

@@ -18,8 +18,9 @@ use crate::job::Format;
 
 /// What the bucket takes of one file.
 const LARGEST: u64 = 50 << 20;
-/// What a job takes of files.
-const MOST: usize = 16;
+/// What one slide takes of photos, and what a job takes whose slides don't share them.
+const MOST_SHARED: usize = 16;
+const MOST: usize = 100;
 
 /// A picture on this machine, looked at and found fit to be a source.
 pub(super) struct Photo {
@@ -39,12 +40,18 @@ pub(super) struct Uploaded {
 }
 
 impl Photo {
-    /// Looks at every file before any is sent.
+    /// Looks at every file before any is sent. `are_shared` says whether each slide sees all of them.
     ///
     /// # Errors
     /// When one is missing, too large, or no PNG, JPEG or WebP picture; or there are too many.
-    pub(super) fn look(files: &[PathBuf]) -> anyhow::Result<Vec<Self>> {
-        ensure!(files.len() <= MOST, "a job takes {MOST} source images at most, and these are {}", files.len());
+    pub(super) fn look(files: &[PathBuf], are_shared: bool) -> anyhow::Result<Vec<Self>> {
+        let these = files.len();
+        ensure!(these <= MOST, "a job takes {MOST} source images at most, and these are {these}");
+        ensure!(
+            these <= MOST_SHARED || !are_shared,
+            "a slide sees {MOST_SHARED} source images at most, and these are {these}: with --slides-from sources each is a slide of its own, and \
+             --slide-sources says which go with which slide"
+        );
         files.iter().map(|file| Self::open(file).with_context(|| file.display().to_string())).collect()
     }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::rows::Stamped;
 use super::{Caller, Cursor, Error, Page};
-use crate::job::AspectRatio;
+use crate::job::{AspectRatio, SlidesFrom};
 
 pub(super) const JOBS: &str = "image_generation_jobs";
 
@@ -67,10 +67,14 @@ pub struct Job {
     pub title: Option<String>,
     /// What to make of the sources.
     pub prompt: String,
-    /// One text a slide; empty for a single slide.
+    /// One text a slide; empty for a single slide, or for slides that share the prompt.
     pub slide_prompts: Vec<String>,
     /// Objects in the bucket.
     pub source_paths: Vec<String>,
+    /// Where the slides come from.
+    pub slides_from: SlidesFrom,
+    /// For each slide, which sources go along with it, by number from 1; null for all.
+    pub slide_sources: Option<Vec<Vec<u32>>>,
     /// Ratios to make.
     pub aspect_ratios: Vec<AspectRatio>,
     /// Variants of the whole carousel.

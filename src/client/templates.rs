@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::rows::{Stamped, quoted};
 use super::{Caller, Cursor, Error, Page};
-use crate::job::AspectRatio;
+use crate::job::{AspectRatio, SlidesFrom};
 
 const TEMPLATES: &str = "image_generation_templates";
 
@@ -26,9 +26,13 @@ pub struct Template {
     pub description: Option<String>,
     /// Objects in the bucket.
     pub source_paths: Vec<String>,
+    /// Where the slides come from.
+    pub slides_from: SlidesFrom,
+    /// For each slide, which sources go along with it, by number from 1; null for all.
+    pub slide_sources: Option<Vec<Vec<u32>>>,
     /// Prompt that a job takes when it brings none.
     pub prompt: Option<String>,
-    /// One text a slide; empty for a single slide.
+    /// One text a slide; empty for a single slide, or for slides that share the prompt.
     pub slide_prompts: Vec<String>,
     /// Ratios that a job takes when it brings none.
     pub aspect_ratios: Vec<AspectRatio>,

@@ -18,7 +18,10 @@ use super::problem::{BadBody, Failures, PROBLEM, Problem};
 use super::request::{Body, By, content_type};
 use super::{Api, upload};
 use crate::client::{Caller, Error, Job};
-use crate::job::{self, AspectRatio, Format};
+use crate::job::{self, AspectRatio, Format, SlidesFrom};
+
+/// Sources of a job, at most.
+pub(super) const MOST_SOURCES: usize = 100;
 
 /// Says that the answer tells of a job which an earlier request has made.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -41,17 +44,25 @@ pub(super) struct NewJob {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 32000)]
     pub(super) prompt: Option<String>,
-    /// One text a slide; none for a single slide.
+    /// One text a slide; none for a single slide, or for slides that share the prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 100)]
     pub(super) slide_prompts: Option<Vec<String>>,
-    /// Objects in the bucket, in your own folder: `{user id}/sources/...`. At most 16, files of the request included.
+    /// Objects in the bucket, in your own folder: `{user id}/sources/...`. At most 16, files of the request included; at most 100 where no slide sees more
+    /// than 16 of them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_items = 16)]
+    #[schema(max_items = 100)]
     pub(super) source_paths: Option<Vec<String>>,
+    /// `prompts` when nobody says: a slide for each slide prompt, and each sees all sources. `sources`: each source becomes a slide.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) slides_from: Option<SlidesFrom>,
+    /// For each slide, which sources go along with it, by number from 1: each source with a slide, at most 16 with one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1, max_items = 100)]
+    pub(super) slide_sources: Option<Vec<Vec<u32>>>,
     /// Each once; `1:1` when nobody says.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_items = 1, max_items = 5)]
+    #[schema(min_items = 1, max_items = 8)]
     pub(super) aspect_ratios: Option<Vec<AspectRatio>>,
     /// Variants of the whole carousel, 1 to 10.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,6 +110,14 @@ impl NewJob {
         }
         Ok(self)
     }
+
+    /// Sources that it may have, as far as it tells: a template may say more.
+    pub(super) fn most_sources(&self) -> usize {
+        let shared = self.template_id.is_none()
+            && self.slide_sources.is_none()
+            && self.slides_from.unwrap_or_default() == SlidesFrom::Prompts;
+        if shared { 16 } else { MOST_SOURCES }
+    }
 }
 
 /// A job with its photos.
@@ -107,7 +126,8 @@ impl NewJob {
 pub(super) struct JobForm {
     /// What is asked for, as JSON.
     job: NewJob,
-    /// Photos: PNG, JPEG or WebP, at most 16 of at most 50 MB each. They are kept byte for byte, behind the job's `source_paths`.
+    /// Photos: PNG, JPEG or WebP, of at most 50 MB each; at most 16, and 100 where no slide sees more than 16. They are kept byte for byte, behind the
+    /// job's `source_paths`.
     #[schema(value_type = Vec<String>, format = Binary)]
     files: Vec<Vec<u8>>,
 }

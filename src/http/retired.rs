@@ -20,7 +20,7 @@ const SUCCESSOR: &str = "/api/image-generator/generate-v2";
 const MAX_TRANSLATED: usize = 64 << 10;
 
 /// The old name of a field, and what it is called now. Names are compared without case and underscores.
-const RENAMED: [(&str, &str); 25] = [
+const RENAMED: [(&str, &str); 27] = [
     ("prompt", "prompt"),
     ("title", "title"),
     ("templateid", "template_id"),
@@ -30,9 +30,11 @@ const RENAMED: [(&str, &str); 25] = [
     ("images", "source_paths"),
     ("imageurls", "source_paths"),
     ("image", "source_paths"),
+    ("sourceimage", "source_paths"),
     ("slideprompts", "slide_prompts"),
     ("slides", "slide_prompts"),
     ("captions", "slide_prompts"),
+    ("slidesfrom", "slides_from"),
     ("aspectratios", "aspect_ratios"),
     ("aspectratio", "aspect_ratios"),
     ("ratio", "aspect_ratios"),
@@ -163,6 +165,9 @@ mod tests {
             "prompt": "A cup", "source_paths": ["{user id}/sources/photo.jpg", "u/sources/b.png"], "aspect_ratios": ["4:5"], "variants": 3,
         });
         assert_eq!(translated(&old), new);
+        let one = json!({ "sourceImage": "u/sources/b.png", "aspect_ratio": "auto", "slidesFrom": "sources" });
+        let new = json!({ "source_paths": ["u/sources/b.png"], "aspect_ratios": ["auto"], "slides_from": "sources" });
+        assert_eq!(translated(&one), new);
         assert_eq!(translated(&json!(["x"]))["variants"], 2);
     }
 }

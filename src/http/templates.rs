@@ -14,7 +14,7 @@ use super::jobs::page;
 use super::problem::{BadBody, Failures, Missing, Problem};
 use super::request::{Asked, Body, By, Id};
 use crate::client::{Job, Template, TemplateList};
-use crate::job::AspectRatio;
+use crate::job::{AspectRatio, SlidesFrom};
 
 /// Which templates.
 #[derive(Deserialize, IntoParams)]
@@ -57,21 +57,28 @@ pub(super) struct TemplateParts {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 2000)]
     description: Option<String>,
-    /// Objects in the bucket, 1 to 16, in your own folder. Required for a new one.
+    /// Objects in the bucket, in your own folder: 1 to 16, or 100 where no slide sees more than 16 of them. Required for a new one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_items = 1, max_items = 16)]
+    #[schema(min_items = 1, max_items = 100)]
     source_paths: Option<Vec<String>>,
+    /// Where the slides of a job come from that does not say: `prompts` or `sources`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slides_from: Option<SlidesFrom>,
+    /// For each slide, which sources go along with it, by number from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1, max_items = 100)]
+    slide_sources: Option<Vec<Vec<u32>>>,
     /// Prompt that a job takes when it brings none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 32000)]
     prompt: Option<String>,
-    /// One text a slide; empty for a single slide.
+    /// One text a slide; empty for a single slide, or for slides that share the prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 100)]
     slide_prompts: Option<Vec<String>>,
     /// Ratios that a job takes when it brings none, each once.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_items = 1, max_items = 5)]
+    #[schema(min_items = 1, max_items = 8)]
     aspect_ratios: Option<Vec<AspectRatio>>,
     /// Number of variants, 1 to 10.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -21,14 +21,12 @@ use uuid::Uuid;
 
 use super::Api;
 use super::form::{Form, broken};
-use super::generate::{Failed, NewJob, accepted, insert};
+use super::generate::{Failed, MOST_SOURCES, NewJob, accepted, insert};
 use super::problem::Problem;
 use super::request::{MAX_JSON, parse, too_slow};
 use crate::client::{Caller, Error};
 use crate::job::Format;
 
-/// Files of a request, and sources of a job.
-const MAX_FILES: usize = 16;
 /// What the bucket takes.
 const MAX_FILE: usize = 50 << 20;
 /// How long a body may take in all.
@@ -165,9 +163,12 @@ impl Taking {
 
     /// Puts a file into the bucket.
     async fn store(&mut self, mut part: Field<'static>, form: &Form) -> Result<(), Problem> {
-        if self.stored.len() == MAX_FILES {
-            let detail = format!("the request has more than {MAX_FILES} files");
-            return Err(Problem::new(StatusCode::BAD_REQUEST, "too_many_sources", detail));
+        // The job may come behind its files, and then the database says that they are too many.
+        let most = self.job.as_ref().map_or(MOST_SOURCES, NewJob::most_sources);
+        if self.stored.len() >= most {
+            let detail = format!("the request has more than {most} files");
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "too_many_sources", detail)
+                .hint("A slide sees 1 to 16. With slides_from sources, or with slide_sources, there may be 100 for all slides together."));
         }
         let mut head = Vec::new();
         let mut first = Vec::new();

@@ -10,11 +10,12 @@ use tokio::sync::mpsc;
 
 use super::circuit::Met;
 use super::gate::Gate;
+use super::sources::{Sent, Sources};
 use super::{Pipeline, compose};
 use crate::failure::{Failure, Reach, Verdict, judge};
 use crate::image::{self, Checked};
 use crate::job::{Image, Job};
-use crate::provider::{self, Answer, Edit, Partial, Source, size_for};
+use crate::provider::{self, Answer, Edit, Partial, size_for};
 use crate::queue::{Begun, CallId, Fault, Lease, Recorded};
 use crate::telemetry::metrics;
 
@@ -33,10 +34,10 @@ impl Pipeline {
         &self,
         lease: &Lease,
         image: Image,
-        sources: &Arc<[Source]>,
+        sources: &Sources,
         gate: &Gate,
     ) -> Result<(), Failure> {
-        let edit = match self.plan(&lease.job, &image, sources) {
+        let edit = match self.plan(&lease.job, &image, sources.of(image.slide)?) {
             Ok(edit) => edit,
             Err(failure) => return self.give_up(lease, image, None, &failure).await,
         };
@@ -149,7 +150,7 @@ impl Pipeline {
     }
 
     /// What is to be asked of the provider, or why it is not worth asking.
-    fn plan(&self, job: &Job, image: &Image, sources: &Arc<[Source]>) -> Result<Edit, Failure> {
+    fn plan(&self, job: &Job, image: &Image, sent: &Sent) -> Result<Edit, Failure> {
         let unfit = |code, message: String| Failure::Unfit { code, message };
         let model = job.model.as_ref().unwrap_or(&self.settings.model);
         let allowed = job.model.is_none() || self.settings.models.is_empty() || self.settings.models.contains(model);
@@ -161,10 +162,10 @@ impl Pipeline {
             ));
         }
         let quality = job.quality.as_ref().unwrap_or(&self.settings.quality);
-        let size = size_for(model, image.ratio, Some(quality)).ok_or_else(|| {
+        let size = size_for(model, image.ratio, Some(quality), sent.photo).ok_or_else(|| {
             unfit("size_not_offered", format!("The model {model} makes no pictures of exactly {}.", image.ratio))
         })?;
-        let prompt = compose(job, image);
+        let prompt = compose(job, image, size);
         let length = prompt.chars().count();
         if length > MAX_PROMPT {
             let message =
@@ -174,7 +175,7 @@ impl Pipeline {
         Ok(Edit {
             model: model.clone(),
             prompt,
-            sources: Arc::clone(sources),
+            sources: Arc::clone(&sent.files),
             size,
             quality: Some(quality.clone()),
             format: job.format,

@@ -146,16 +146,25 @@ impl Pipeline {
     }
 
     async fn make(&self, lease: &Lease, gate: &Gate) -> Result<(), Failure> {
-        // At once: the claim is the permission for both.
-        let started = async { lease.start_job().await.map_err(Failure::from) };
-        let fetched = async { Ok(sources::fetch(&self.storage, &lease.job, &self.settings.spool).await) };
-        let (images, sources) = tokio::try_join!(started, fetched)?;
+        let job = &lease.job;
+        let fetch = |slides: Vec<i32>| sources::fetch(&self.storage, job, slides, &self.settings.spool);
+        let (images, sources) = if job.shares_sources() {
+            // At once: the claim is the permission for both.
+            let started = async { lease.start_job().await.map_err(Failure::from) };
+            let fetched = async { Ok(fetch((1..).take(job.slides()).collect()).await) };
+            tokio::try_join!(started, fetched)?
+        } else {
+            // What is made already needs no sources any more.
+            let images = lease.start_job().await?;
+            let fetched = fetch(images.iter().map(|image| image.slide).collect()).await;
+            (images, fetched)
+        };
         if images.is_empty() {
             return Ok(());
         }
         let sources = sources?;
         // Boxed, since the work on an image is some kilobytes, and a job may have a hundred of them.
-        let work = |image| -> BoxFuture<'_, _> { Box::pin(self.make_image(lease, image, &sources.files, gate)) };
+        let work = |image| -> BoxFuture<'_, _> { Box::pin(self.make_image(lease, image, &sources, gate)) };
         let mut images = stream::iter(images.into_iter().map(work)).buffer_unordered(self.settings.calls_per_job);
         let all = async {
             let mut broken = None;

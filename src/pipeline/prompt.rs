@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::job::{Image, Job};
+use crate::job::{AspectRatio, Image, Job, Size};
 
 /// Composes what is sent for one image from the job's prompt, the slide's own words and the style options, in this order:
 ///
@@ -10,10 +10,10 @@ use crate::job::{Image, Job};
 /// 2. with more than one slide, `Slide 2 of 3`, and the slide's words;
 /// 3. with style options, `Style:` and a line for each, keys in alphabetical order, `_` read as a space;
 /// 4. with more than one variant, `Variation 1 of 2` and the wish that variants differ;
-/// 5. the shape of the frame.
+/// 5. the shape of the frame, with `auto` by the size that is asked for.
 ///
 /// The same job always gives the same words, so an image that is made again is asked for in the same way.
-pub fn compose(job: &Job, image: &Image) -> String {
+pub fn compose(job: &Job, image: &Image, size: Size) -> String {
     let mut parts = Vec::new();
     if !job.prompt.trim().is_empty() {
         parts.push(job.prompt.trim().to_owned());
@@ -35,7 +35,10 @@ pub fn compose(job: &Job, image: &Image) -> String {
             image.variant, job.variants
         ));
     }
-    parts.push(format!("Compose it for a frame of {}.", image.ratio));
+    parts.push(match image.ratio {
+        AspectRatio::Auto => format!("Compose it for a frame of {size}."),
+        ratio => format!("Compose it for a frame of {ratio}."),
+    });
     parts.join("\n\n")
 }
 
@@ -68,8 +71,11 @@ mod tests {
     use serde_json::json;
     use uuid::Uuid;
 
-    use super::compose;
-    use crate::job::{AspectRatio, Format, Image, Job};
+    use crate::job::{AspectRatio, Format, Image, Job, Size, SlidesFrom};
+
+    fn compose(job: &Job, image: &Image) -> String {
+        super::compose(job, image, Size { width: 1184, height: 736 })
+    }
 
     fn job() -> Job {
         Job {
@@ -79,6 +85,8 @@ mod tests {
             prompt: "A cup of coffee".to_owned(),
             slide_prompts: Vec::new(),
             source_paths: Vec::new(),
+            slides_from: SlidesFrom::Prompts,
+            slide_sources: None,
             style: serde_json::Map::new(),
             variants: 1,
             model: None,
@@ -122,5 +130,16 @@ mod tests {
     fn one_slide_prompt_stands_for_itself() {
         let job = Job { prompt: String::new(), slide_prompts: vec!["only this".to_owned()], ..job() };
         assert_eq!(compose(&job, &image(1, 1)), "only this\n\nCompose it for a frame of 4:5.");
+    }
+
+    #[test]
+    fn a_slide_for_each_photo_has_its_own_words_or_those_of_all() {
+        let photos = vec!["a".to_owned(), "b".to_owned()];
+        let job = Job { source_paths: photos, slides_from: SlidesFrom::Sources, ..job() };
+        let auto = Image { ratio: AspectRatio::Auto, ..image(1, 2) };
+        let frame = "Compose it for a frame of 1184x736.";
+        assert_eq!(compose(&job, &auto), format!("A cup of coffee\n\nSlide 2 of 2 of one carousel.\n\n{frame}"));
+        let job = Job { slide_prompts: vec!["beans".to_owned(), "steam".to_owned()], ..job };
+        assert_eq!(compose(&job, &auto), format!("A cup of coffee\n\nSlide 2 of 2 of one carousel: steam\n\n{frame}"));
     }
 }

@@ -1,5 +1,6 @@
 //! A job's sources, spooled to disk once: the bytes as the owner uploaded them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tempfile::TempDir;
 
 use crate::failure::{Failure, Verdict, judge};
-use crate::job::Job;
+use crate::job::{Job, Size};
 use crate::provider::Source;
 use crate::{image, storage::Storage};
 
@@ -20,30 +21,65 @@ const AT_ONCE: usize = 4;
 /// Nothing is paid yet, so Storage may be away for some minutes.
 const TRIES: u32 = 10;
 
-/// The spooled sources of one job. They go when this is dropped.
+/// The spooled sources of one job, by slide. They go when this is dropped.
 pub struct Sources {
-    /// The files in the order in which the job names them.
-    pub files: Arc<[Source]>,
+    slides: BTreeMap<i32, Sent>,
     _folder: TempDir,
 }
 
-/// Fetches what the job names into a new folder under `spool`, waiting while Storage is away.
-pub async fn fetch(storage: &Storage, job: &Job, spool: &Path) -> Result<Sources, Failure> {
+/// What goes along with the calls for one slide.
+pub struct Sent {
+    /// The files, in the order in which the slide names them.
+    pub files: Arc<[Source]>,
+    /// The size of the first one, as it is shown: what `auto` follows.
+    pub photo: Size,
+}
+
+/// A file in the spool.
+struct Spooled {
+    source: Source,
+    shown: Size,
+}
+
+impl Sources {
+    /// What goes along with a slide that was fetched for.
+    pub fn of(&self, slide: i32) -> Result<&Sent, Failure> {
+        self.slides.get(&slide).ok_or_else(|| Failure::Internal(format!("slide {slide} has no sources")))
+    }
+}
+
+/// Fetches what these slides of the job see into a new folder under `spool`, waiting while Storage is away.
+pub async fn fetch(
+    storage: &Storage,
+    job: &Job,
+    slides: impl IntoIterator<Item = i32>,
+    spool: &Path,
+) -> Result<Sources, Failure> {
     let folder = tempfile::Builder::new()
         .prefix("carousel-sources-")
         .tempdir_in(spool)
         .map_err(|error| Failure::Internal(format!("no folder for the sources in {}: {error}", spool.display())))?;
-    let fetches: Vec<_> = job
-        .source_paths
-        .iter()
-        .enumerate()
-        .map(|(index, path)| fetch_one(storage, job, path, folder.path().join(format!("source-{}", index + 1))))
+    let seen: BTreeMap<i32, Vec<usize>> = slides.into_iter().map(|slide| (slide, job.sources_of(slide))).collect();
+    let needed: BTreeSet<usize> = seen.values().flatten().copied().collect();
+    let fetches: Vec<_> = needed
+        .into_iter()
+        .filter_map(|place| Some((place, job.source_paths.get(place)?)))
+        .map(|(place, path)| {
+            let into = folder.path().join(format!("source-{}", place + 1));
+            async move { fetch_one(storage, job, path, into).await.map(|spooled| (place, spooled)) }
+        })
         .collect();
-    let files: Vec<Source> = stream::iter(fetches).buffered(AT_ONCE).try_collect().await?;
-    Ok(Sources { files: files.into(), _folder: folder })
+    let spooled: BTreeMap<usize, Spooled> = stream::iter(fetches).buffered(AT_ONCE).try_collect().await?;
+    let sent = |places: Vec<usize>| {
+        let photo = spooled.get(places.first()?)?.shown;
+        let files = places.iter().map(|place| Some(spooled.get(place)?.source.clone())).collect::<Option<_>>()?;
+        Some(Sent { files, photo })
+    };
+    let slides = seen.into_iter().filter_map(|(slide, places)| Some((slide, sent(places)?))).collect();
+    Ok(Sources { slides, _folder: folder })
 }
 
-async fn fetch_one(storage: &Storage, job: &Job, path: &str, into: PathBuf) -> Result<Source, Failure> {
+async fn fetch_one(storage: &Storage, job: &Job, path: &str, into: PathBuf) -> Result<Spooled, Failure> {
     // The database has refused foreign paths already; the key in our hands could read them all, so they are refused here as well.
     let own =
         path.strip_prefix(&format!("{}/", job.user_id)).is_some_and(|rest| !rest.split('/').any(|part| part == ".."));
@@ -73,5 +109,6 @@ async fn fetch_one(storage: &Storage, job: &Job, path: &str, into: PathBuf) -> R
         .await
         .map_err(|error| Failure::Internal(error.to_string()))?
         .map_err(|error| Failure::Source { path: path.to_owned(), error })?;
-    Ok(Source { path: into, bytes: downloaded.bytes, format: header.format })
+    let source = Source { path: into, bytes: downloaded.bytes, format: header.format };
+    Ok(Spooled { source, shown: header.upright() })
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio_postgres::Row;
+use tokio_postgres::types::Json;
 use uuid::Uuid;
 
 pub use cleanup::Debris;
@@ -176,6 +177,8 @@ fn job(row: &Row) -> Result<Job, Error> {
         prompt: row.try_get("prompt")?,
         slide_prompts: row.try_get("slide_prompts")?,
         source_paths: row.try_get("source_paths")?,
+        slides_from: row.try_get::<_, &str>("slides_from")?.parse()?,
+        slide_sources: row.try_get::<_, Option<Json<_>>>("slide_sources")?.map(|Json(numbers)| numbers),
         style: style.as_object().cloned().unwrap_or_default(),
         variants: row.try_get("variants")?,
         model: row.try_get("model")?,

@@ -262,3 +262,47 @@ async fn a_template_is_used_with_what_is_given_beside_it() {
         (&json!("calm"), &json!(2), &json!(["9:16"]), &json!(-5), &json!(template))
     );
 }
+
+#[tokio::test]
+async fn slides_come_from_the_photos_or_see_those_that_are_named() {
+    let deployment = Deployment::new().await;
+    let me = deployment.person().await;
+    let folder = tempfile::tempdir().unwrap();
+    let photos: Vec<_> = (0..17).map(|number| photo(folder.path(), &format!("{number}.png"), number)).collect();
+    let photos: Vec<&str> = photos.iter().map(|photo| photo.to_str().unwrap()).collect();
+    let submit = |files: &[&str], options: &[&str]| {
+        let arguments = [&["submit", "-p", "calm", "--json"], files, options].concat();
+        json(person(&me, &arguments), 0)
+    };
+    let each = submit(&photos, &["--slides-from", "sources", "--ratio", "auto,3:2"]).await["job"].take();
+    assert_eq!(
+        (&each["slides_from"], &each["aspect_ratios"], &each["total_images"]),
+        (&json!("sources"), &json!(["auto", "3:2"]), &json!(34))
+    );
+    let named = ["--slide", "one", "--slide", "two", "--slide-sources", "1,3", "--slide-sources", "2"];
+    let named = submit(&photos[..3], &named).await["job"].take();
+    assert_eq!(
+        (&named["slides_from"], &named["slide_sources"], &named["total_images"]),
+        (&json!("prompts"), &json!([[1, 3], [2]]), &json!(2))
+    );
+    let shown = ended(person(&me, &["jobs", "show", named["id"].as_str().unwrap()])).await.1;
+    assert!(shown.contains("one | two (of photos 1,3 | 2)"), "{shown}");
+    let shown = ended(person(&me, &["jobs", "show", each["id"].as_str().unwrap()])).await.1;
+    assert!(shown.contains("one for each photo"), "{shown}");
+
+    // A copy of the template carries it along.
+    let template = each["template_id"].as_str().unwrap();
+    let copy = json(person(&me, &["templates", "duplicate", template, "--json"]), 0).await["template"].take();
+    assert_eq!(copy["slides_from"], "sources");
+
+    let before = objects(&deployment).await;
+    let error = refused(person(&me, &[&["submit", "-p", "calm"], &photos[..]].concat()), 1).await;
+    assert!(error.contains("16 source images") && error.contains("--slides-from sources"), "{error}");
+    for wrong in ["0", "1,", "one", "-1", "1;2"] {
+        let arguments = ["submit", photos[0], "-p", "calm", &format!("--slide-sources={wrong}")];
+        assert!(refused(person(&me, &arguments), 2).await.contains("numbers of photos"), "{wrong}");
+    }
+    let error = refused(person(&me, &["submit", photos[0], "-p", "calm", "--slide-sources", "2"]), 1).await;
+    assert!(error.contains("slide_sources names 2 for slide 1"), "{error}");
+    assert_eq!(objects(&deployment).await, before);
+}

@@ -94,6 +94,34 @@ async fn a_refused_form_leaves_no_object_behind() {
 }
 
 #[tokio::test]
+async fn a_form_may_bring_more_photos_where_each_slide_sees_its_own() {
+    let door = Door::new().await;
+    let anna = door.deployment.person().await;
+    let photos = |form: Form| (0..17).fold(form, |form, _| form.part("files", photo()));
+    let wanted = json!({ "prompt": "a cup", "slides_from": "sources", "aspect_ratios": ["auto"] });
+    let each = door.send(door.post(GENERATE, &anna.token).multipart(photos(job(&wanted)))).await;
+    assert_eq!((each.status, &each.body["total_images"]), (202, &json!(17)), "{}", each.body);
+    // The job may stand behind its files.
+    let named = json!({ "prompt": "a cup", "slide_prompts": ["a", "b"], "slide_sources": [(1..=16).collect::<Vec<_>>(), [17]] });
+    let named =
+        door.send(door.post(GENERATE, &anna.token).multipart(photos(Form::new()).text("job", named.to_string()))).await;
+    assert_eq!((named.status, &named.body["slide_sources"][1]), (202, &json!([17])), "{}", named.body);
+    let before = door.objects().await;
+    for shared in [json!({ "prompt": "a cup" }), json!({ "prompt": "a cup", "slides_from": "prompts" })] {
+        let behind = photos(Form::new()).text("job", shared.to_string());
+        door.refused(door.post(GENERATE, &anna.token).multipart(behind), 400, "too_many_sources").await;
+        door.refused(door.post(GENERATE, &anna.token).multipart(photos(job(&shared))), 400, "too_many_sources").await;
+    }
+    assert_eq!(door.objects().await, before);
+    for wrong in [json!("1"), json!([1]), json!([[1.5]]), json!([[-1]]), json!([["1"]])] {
+        let wrong = json!({ "prompt": "a cup", "source_paths": each.body["source_paths"], "slide_sources": wrong });
+        door.refused(door.post(GENERATE, &anna.token).json(&wrong), 400, "malformed").await;
+    }
+    let wrong = json!({ "prompt": "a cup", "source_paths": each.body["source_paths"], "slides_from": "photos" });
+    door.refused(door.post(GENERATE, &anna.token).json(&wrong), 400, "malformed").await;
+}
+
+#[tokio::test]
 async fn a_file_above_the_limit_is_refused_and_taken_back() {
     let door = Door::new().await;
     let anna = door.deployment.person().await;

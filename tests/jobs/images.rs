@@ -16,18 +16,18 @@ async fn a_job_becomes_carousels_of_exactly_the_shapes_asked_for() {
     let job = person
         .submit(&json!({
             "prompt": "a cup", "slide_prompts": ["one", "two"], "variants": 2, "source_paths": [source],
-            "aspect_ratios": ["1:1", "4:5", "9:16", "3:4", "16:9"],
+            "aspect_ratios": ["1:1", "4:5", "9:16", "3:4", "16:9", "3:2", "2:3"],
         }))
         .await;
     let row = person.over(&job).await;
     assert_eq!(
         (&row["status"], &row["progress"], &row["completed_images"]),
-        (&json!("completed"), &json!(100), &json!(20))
+        (&json!("completed"), &json!(100), &json!(28))
     );
     assert!(row["cost_usd"].as_f64().unwrap() > 0.0 && row["usage"]["total"].as_i64().unwrap() > 0, "{row}");
 
     let images = person.images(&job).await;
-    assert_eq!(images.len(), 20);
+    assert_eq!(images.len(), 28);
     for row in &images {
         let path = row["storage_path"].as_str().unwrap();
         assert!(path.starts_with(&format!("{}/jobs/{job}/", person.id)), "{path}");
@@ -45,7 +45,7 @@ async fn a_job_becomes_carousels_of_exactly_the_shapes_asked_for() {
     }
     let (_, carousels) = person.rest("GET", &format!("generated_carousels?job_id=eq.{job}"), None).await;
     let carousels = carousels.as_array().unwrap();
-    assert_eq!(carousels.len(), 10);
+    assert_eq!(carousels.len(), 14);
     assert!(carousels.iter().all(|carousel| carousel["slides"] == 2
         && carousel["completed_slides"] == 2
         && !carousel["cover_path"].is_null()));

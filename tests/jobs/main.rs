@@ -10,3 +10,4 @@ mod failures;
 mod images;
 mod lifecycle;
 mod outages;
+mod slides;

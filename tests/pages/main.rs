@@ -49,6 +49,13 @@ async fn a_template_is_found_named_marked_and_used_again() {
 }
 
 #[tokio::test]
+async fn each_photo_becomes_a_slide_where_that_is_asked_for() {
+    let deployment = Deployment::new().await;
+    let _worker = deployment.worker();
+    app::run(&deployment, "each_photo.mjs").await;
+}
+
+#[tokio::test]
 async fn bad_input_is_told_in_words_and_nothing_is_lost() {
     let deployment = Deployment::new().await;
     app::run(&deployment, "bad_input.mjs").await;

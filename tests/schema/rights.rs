@@ -17,15 +17,15 @@ const VISIBLE: [&str; 4] = [JOBS, IMAGES, TEMPLATES, "public.generated_carousels
 const WRITABLE: [(&str, &str, &str); 3] = [
     (
         JOBS,
-        "id template_id title prompt slide_prompts source_paths aspect_ratios variants style variables model quality output_format \
+        "id template_id title prompt slide_prompts slides_from slide_sources source_paths aspect_ratios variants style variables model quality output_format \
          background partial_previews priority run_at idempotency_key batch_id",
         "title cancel_requested_at retry_requested_at",
     ),
     (IMAGES, "", "is_favorite"),
     (
         TEMPLATES,
-        "id name description source_paths prompt slide_prompts aspect_ratios variants style variables tags is_favorite",
-        "name description source_paths prompt slide_prompts aspect_ratios variants style variables tags is_favorite",
+        "id name description source_paths prompt slide_prompts slides_from slide_sources aspect_ratios variants style variables tags is_favorite",
+        "name description source_paths prompt slide_prompts slides_from slide_sources aspect_ratios variants style variables tags is_favorite",
     ),
 ];
 

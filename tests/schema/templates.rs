@@ -144,3 +144,48 @@ async fn a_repeated_request_makes_no_second_job_and_uses_no_template() {
     assert_eq!(value(&project.owner, "select count(*) from carousel_private.queue").await, "1");
     insert_job(&project.signed_in(other).await, other, &[key]).await.expect("another person's key is their own");
 }
+
+#[tokio::test]
+async fn a_template_carries_where_the_slides_come_from_and_a_job_that_says_so_says_all_of_it() {
+    let project = Project::new().await;
+    let user = project.user().await;
+    let client = project.signed_in(user).await;
+    let photos = format!("array['{user}/sources/a.png', '{user}/sources/b.png', '{user}/sources/c.png']");
+    let slides = "slides_from, slide_sources, total_images";
+    let saved = "select row(slides_from, slide_sources, version) from public.image_generation_templates";
+
+    // Made by itself.
+    insert_job(&client, user, &[("source_paths", &photos), ("slides_from", "'sources'"), ("variants", "2")])
+        .await
+        .unwrap();
+    assert_eq!(newest(&project, slides).await, "(sources,,6)");
+    assert_eq!(value(&client, saved).await, "(sources,,1)");
+    let id = value(&client, "select id from public.image_generation_templates").await;
+    let of_template = |columns: &str, values: &str| {
+        format!("insert into public.image_generation_jobs (template_id{columns}) values ('{id}'{values})")
+    };
+    run(&client, &of_template("", "")).await.unwrap();
+    assert_eq!(newest(&project, slides).await, "(sources,,6)");
+
+    // Changed: another version.
+    let change = "update public.image_generation_templates
+        set slides_from = 'prompts', slide_prompts = '{one,two}', slide_sources = '[[1, 2], [3]]'";
+    run(&client, change).await.unwrap();
+    assert_eq!(value(&client, saved).await, r#"(prompts,"[[1, 2], [3]]",2)"#);
+    run(&client, "update public.image_generation_templates set slide_sources = '[[1], [2, 3]]'").await.unwrap();
+    assert_eq!(value(&client, saved).await, r#"(prompts,"[[1], [2, 3]]",3)"#);
+    run(&client, &of_template("", "")).await.unwrap();
+    assert_eq!(newest(&project, slides).await, r#"(prompts,"[[1], [2, 3]]",4)"#);
+
+    // The job's own words go before the template's.
+    run(&client, &of_template(", slide_sources", ", '[[3], [2, 1]]'")).await.unwrap();
+    assert_eq!(newest(&project, slides).await, r#"(prompts,"[[3], [2, 1]]",4)"#);
+    run(&client, &of_template(", slides_from", ", 'prompts'")).await.unwrap();
+    assert_eq!(newest(&project, slides).await, "(prompts,,4)");
+    run(&client, &of_template(", slides_from, slide_prompts", ", 'sources', '{}'")).await.unwrap();
+    assert_eq!(newest(&project, slides).await, "(sources,,6)");
+    // And what does not go together any more is refused.
+    let refusal = run(&client, &of_template(", slide_prompts", ", '{one}'")).await.unwrap_err();
+    assert_eq!(refusal.to_string(), "23514 slide_sources_invalid");
+    assert!(refusal.hint.contains("pass slides_from prompts and no slide_sources"), "{refusal:?}");
+}

@@ -72,6 +72,7 @@ fn only_what_may_be_missing_is_nullable() {
             "output_format",
             "quality",
             "retry_requested_at",
+            "slide_sources",
             "started_at",
             "template_id",
             "template_version",
@@ -79,7 +80,10 @@ fn only_what_may_be_missing_is_nullable() {
             "usage"
         ]
     );
-    assert_eq!(nullable("image_generation_templates", "Row"), ["description", "last_used_at", "prompt", "search_text"]);
+    assert_eq!(
+        nullable("image_generation_templates", "Row"),
+        ["description", "last_used_at", "prompt", "search_text", "slide_sources"]
+    );
     assert_eq!(
         nullable("generated_carousels", "Row"),
         ["cost_usd", "cover_path", "cover_thumbhash", "last_completed_at"]

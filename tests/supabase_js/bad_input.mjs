@@ -66,7 +66,7 @@ await claim('what is no path in the bucket is refused with what one looks like',
 );
 
 await claim('no sources and too many sources are refused with how many there may be', async () => {
-  const words = { message: /^the job has \d+ source images$/, hint: /1 to 16 uploaded images, or template_id/ };
+  const words = { message: /^the job has 0 source images$/, hint: /1 to 16 uploaded images, or template_id/ };
   await refusedJobs(
     400,
     '23514',
@@ -76,7 +76,44 @@ await claim('no sources and too many sources are refused with how many there may
     { ...good, source_paths: [] },
     { ...good, source_paths: null },
   );
-  await refusedJobs(400, '23514', 'too_many_sources', words, { ...good, source_paths: paths(17) });
+  const many = { message: /^there are \d+ source images$/, hint: /A slide sees 1 to 16\. .*there may be 100/ };
+  await refusedJobs(
+    400,
+    '23514',
+    'too_many_sources',
+    many,
+    { ...good, source_paths: paths(17) },
+    { ...good, source_paths: paths(101), slides_from: 'sources' },
+  );
+});
+
+await claim('slides that don’t go with their sources are refused with what would', async () => {
+  const three = { ...good, source_paths: paths(3) };
+  const two = { ...three, slide_prompts: ['one', 'two'] };
+  await refusedJobs(
+    400,
+    '23514',
+    'slides_from_invalid',
+    { message: /^slides_from is 'photos'$/, hint: /^Pass prompts, .* or sources,/ },
+    { ...three, slides_from: 'photos' },
+  );
+  await refusedJobs(
+    400,
+    '23514',
+    'slide_prompts_mismatched',
+    { message: /^there are 2 slide prompts for 3 sources$/, hint: /a slide prompt for each source, or none/ },
+    { ...two, slides_from: 'sources' },
+  );
+  await refusedJobs(
+    400,
+    '23514',
+    'slide_sources_invalid',
+    { message: /slide_sources|no slide sees source 3/, hint: /^Pass a list with \d+ entries, one a slide/ },
+    ...[{}, 'all', 1, [], [[1, 2, 3]], [[1, 2, 3], []], [[1, 2], [4]], [[1, 2, 3], [0]], [[1, 1], [2, 3]], [[1], [2]], [[1, 2], ['3']]].map(
+      (slide_sources) => ({ ...two, slide_sources }),
+    ),
+    { ...three, slides_from: 'sources', slide_sources: [[1], [2], [3]] },
+  );
 });
 
 await claim('a prompt that is missing or too long is refused with the limit', async () => {
@@ -127,7 +164,7 @@ await claim('aspect ratios are refused when one is unknown, named twice, or none
     400,
     '23514',
     'aspect_ratios_invalid',
-    { message: /^aspect_ratios is /, hint: /one or more of 1:1, 4:5, 9:16, 3:4 and 16:9, each once/ },
+    { message: /^aspect_ratios is /, hint: /one or more of 1:1, 4:5, 9:16, 3:4, 16:9, 3:2, 2:3 and auto, each once/ },
     ...[['2:1'], ['1:1', '2:1'], ['1:1', '1:1'], [], ['1x1'], [null], ['']].map((aspect_ratios) => ({
       ...good,
       aspect_ratios,
@@ -202,7 +239,7 @@ await claim('a template is held to the same rules', async () => {
   const row = { name: 'A template', source_paths: [source] };
   const rules = {
     name_1_to_200_characters: { name: ' ' },
-    source_paths_1_to_16: { source_paths: paths(17) },
+    source_paths_1_to_100: { source_paths: [] },
     aspect_ratios_known_and_distinct: { aspect_ratios: ['2:1'] },
     variants_between_1_and_10: { variants: 0 },
     prompt_at_most_32000_characters: { prompt: text(32_001) },
@@ -211,6 +248,8 @@ await claim('a template is held to the same rules', async () => {
   for (const [rule, option] of Object.entries(rules)) {
     await refused(templates().insert({ ...row, ...option }), 400, '23514', new RegExp(`"${rule}"$`));
   }
+  await refused(templates().insert({ ...row, source_paths: paths(17) }), 400, '23514', /^there are 17 source images$/);
+  await refused(templates().insert({ ...row, slide_sources: [[2]] }), 400, '23514', /^slide_sources names 2 for slide 1$/);
   await refused(
     templates().insert({ ...row, source_paths: [`${stranger}/sources/a.png`] }),
     403,

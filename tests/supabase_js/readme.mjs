@@ -5,7 +5,7 @@ import { ask, deployment, ok, person } from './deployment.mjs';
 
 // The README's blocks, as they stand there; only the client is ours.
 const page = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
-const [frontend, requests, template, search] = [...page.matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => code);
+const [frontend, slides, requests, template, search] = [...page.matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => code);
 const withoutClient = frontend.replace(/^import .*\n/m, '').replace(/^const supabase = .*\n/m, '').replaceAll('export ', '');
 assert.notEqual(frontend, withoutClient);
 const { client, id } = await person();
@@ -15,6 +15,7 @@ const [cancel, retry] = requests
   .split('\n')
   .map((line) => new Function('supabase', 'id', `return (async () => { ${line} })()`));
 
+const eachPhoto = new Function('supabase', 'paths', `return (async () => { ${slides} })()`);
 const fromTemplate = new Function('supabase', 'path', `return (async () => { ${template} })()`);
 const searchFor = new Function('supabase', 'typed', `return (async () => { ${search}; return found })()`);
 
@@ -117,6 +118,19 @@ await claim('a job that is deleted is shown as gone', async () => {
   await gone;
   stop();
   await ask('release');
+});
+
+await claim('photos become slides of their own shape, twice', async () => {
+  const first = await submit(photo, 'a cup of coffee');
+  const second = await submit(photo, 'another cup of coffee');
+  await eachPhoto(client, [...first.source_paths, ...second.source_paths]);
+  const newest = client.from('image_generation_jobs').select().order('created_at', { ascending: false }).limit(1);
+  const job = await ok(newest.single());
+  assert.deepEqual([job.slides_from, job.total_images], ['sources', 4]);
+  await seen(job.id, 'completed');
+  const images = await ok(client.from('generated_carousel_images').select().eq('job_id', job.id));
+  assert.deepEqual(new Set(images.map(({ variant, slide, aspect_ratio: ratio }) => `${variant}-${slide}-${ratio}`)).size, 4);
+  assert.ok(images.every(({ aspect_ratio: ratio, width, height }) => ratio === 'auto' && width > 0 && height > 0));
 });
 
 await claim('a template is used with a value for its variable', async () => {

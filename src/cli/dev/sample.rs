@@ -97,11 +97,8 @@ fn check(image: &Image, file: &PathBuf) -> anyhow::Result<()> {
         stated.0,
         stated.1
     );
-    let ratio = image.aspect_ratio.as_str();
-    let (across, down) = ratio
-        .split_once(':')
-        .and_then(|(across, down)| Some((across.parse::<u32>().ok()?, down.parse::<u32>().ok()?)))
-        .context("a ratio has two numbers")?;
+    let ratio = image.aspect_ratio;
+    let (across, down) = ratio.sides().unwrap_or((size.width, size.height));
     ensure!(size.width * down == size.height * across, "{} has {size} pixels, which is not {ratio}", file.display());
     Ok(())
 }

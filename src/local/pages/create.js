@@ -19,6 +19,7 @@ welcome(user);
 const fields = new Fields(changed);
 const slides = new Slides(changed);
 const sources = new Sources(changed);
+const isEach = () => byId('each-photo').checked;
 const style = new Style(changed);
 const variables = new Variables();
 /** The template that the form was filled from. */
@@ -41,16 +42,31 @@ byId('form').inert = false;
 /** Shows what the form comes to now. */
 function changed() {
   key = crypto.randomUUID();
+  slides.follow(isEach() ? sources.photos : null);
   const job = read();
   variables.ask(namesIn(job.prompt, ...job.slide_prompts));
-  const images = imageCount(job);
+  const images = imageCount(job, sources.length);
+  say('slides-help', slidesHelp(job));
   say('total', count(images, 'image'));
-  byId('total').classList.toggle('too-many', images > 100);
-  say('factors', images > 100 ? 'A job makes at most 100: take fewer variants, slides or shapes.' : factors(job));
+  const many = tooMany(images, sources.length, job);
+  byId('total').classList.toggle('too-many', Boolean(many));
+  say('factors', many ?? factors(job, sources.length));
   const cost = estimate(job, sources.length);
   say('cost', cost === null ? 'unknown' : `about ${dollars(cost)}`);
   const known = 'From published prices. What it did cost stands on the job; the provider counts tokens.';
   say('cost-help', cost === null ? `No price is known for ${config.model}.` : known);
+}
+
+function tooMany(images, photos, job) {
+  if (images > 100) return 'A job makes at most 100: take fewer variants, slides or shapes.';
+  if (isEach() || job.slide_sources || photos <= 16) return null;
+  return 'A slide sees at most 16 photos: take fewer, or a slide for each photo.';
+}
+
+function slidesHelp(job) {
+  if (isEach()) return 'Each slide sees its own photo alone. Words of its own are added to the prompt.';
+  if (job.slide_sources) return 'Each slide sees the photos that the template names for it.';
+  return job.slide_prompts.length > 0 ? 'Each slide sees all photos.' : 'Without slides, each carousel is a single picture.';
 }
 
 /** Sets a text that is another; a screen reader reads the same one again otherwise. */
@@ -60,7 +76,16 @@ function say(id, text) {
 
 /** The row to insert, without its sources. */
 function read() {
-  return { ...fields.read(), slide_prompts: slides.read(), style: style.read() };
+  const texts = slides.read();
+  // What a template says of photos by their numbers holds for its own photos and slides.
+  const named = isEach() || !sources.areFilled ? null : template?.slide_sources;
+  return {
+    ...fields.read(),
+    slides_from: isEach() ? 'sources' : 'prompts',
+    slide_prompts: texts,
+    slide_sources: named?.length === Math.max(1, texts.length) ? named : null,
+    style: style.read(),
+  };
 }
 
 async function submit() {
@@ -97,10 +122,12 @@ function refuse(reason) {
 async function fill(id) {
   template = await ok(supabase.from('image_generation_templates').select().eq('id', id).single());
   fields.fill(template);
-  slides.fill(template.slide_prompts);
   style.fill(template.style);
   variables.fill(template.variables);
   sources.fill(template.source_paths);
+  byId('each-photo').checked = template.slides_from === 'sources';
+  slides.follow(isEach() ? sources.photos : null);
+  slides.fill(template.slide_prompts);
   byId('template-note').hidden = false;
   byId('template-note').textContent = `From the template “${template.name}”`;
 }

@@ -10,7 +10,7 @@ import { confirm } from './show/dialog.js';
 import { downloadAll } from './show/download.js';
 import { byId, element, icon } from './show/element.js';
 import { act, tellConnection, welcome } from './show/frame.js';
-import { STATUS, count, dollars, duration, isOver, messageOf, moment, titleOf, worded } from './show/words.js';
+import { STATUS, count, dollars, duration, isOver, messageOf, moment, shapeOf, titleOf, worded } from './show/words.js';
 
 const id = location.pathname.split('/').pop();
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -137,9 +137,10 @@ function showAsked(job) {
   );
   const rows = [
     ['Prompt', job.prompt],
+    ['Slides', job.slides_from === 'sources' && 'One for each photo'],
     ...(job.slide_prompts ?? []).map((words, index) => [`Slide ${index + 1}`, words]),
     ['Style', style.join('\n')],
-    ['Shapes', job.aspect_ratios?.join(', ')],
+    ['Shapes', job.aspect_ratios?.map(shapeOf).join(', ')],
     ['Quality', job.quality],
     ['Number', id],
   ];

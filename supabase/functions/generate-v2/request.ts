@@ -7,6 +7,7 @@ const MAX_BODY = 4 << 20;
 
 const isText = (value: unknown) => typeof value === 'string';
 const isTexts = (value: unknown) => Array.isArray(value) && value.every(isText);
+const isNumbers = (value: unknown) => Array.isArray(value) && value.every((list) => Array.isArray(list) && list.every(Number.isInteger));
 const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value);
 const isInteger = (value: unknown) => Number.isInteger(value) && Math.abs(value as number) < 2 ** 31;
 /** With its zone: without one the database would take it for a time of its own. */
@@ -22,6 +23,8 @@ const FIELDS: Record<string, [(value: unknown) => boolean, string]> = {
   prompt: [isText, 'a text'],
   slide_prompts: [isTexts, 'a list of texts'],
   source_paths: [isTexts, 'a list of texts'],
+  slides_from: [isText, 'a text'],
+  slide_sources: [isNumbers, 'a list of lists of integers'],
   aspect_ratios: [isTexts, 'a list of texts'],
   variants: [isInteger, 'an integer'],
   style: [isObject, 'an object'],

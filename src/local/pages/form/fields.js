@@ -3,7 +3,16 @@
 import { config } from '../project/client.js';
 import { byId, element } from '../show/element.js';
 
-const RATIOS = { '1:1': 'Square', '4:5': 'Portrait', '9:16': 'Story', '3:4': 'Classic', '16:9': 'Wide' };
+const RATIOS = {
+  '1:1': 'Square',
+  '4:5': 'Portrait',
+  '9:16': 'Story',
+  '3:4': 'Classic',
+  '16:9': 'Wide',
+  '3:2': 'Landscape',
+  '2:3': 'Tall',
+  auto: 'As the photo',
+};
 const QUALITIES = { low: 'Low', medium: 'Medium', high: 'High', xhigh: 'Very high', max: 'Best' };
 /** Models that know the two best qualities. */
 const FINEST = /^gpt-image-(2\.[5-9]|[3-9])/;
@@ -49,13 +58,16 @@ export class Fields {
 
 function shape(ratio, name) {
   const drawn = element('span', { class: 'shape-drawn', 'aria-hidden': 'true' });
-  drawn.style.setProperty('aspect-ratio', ratio.replace(':', ' / '));
+  const [across, down] = ratio === 'auto' ? [1, 1] : ratio.split(':').map(Number);
+  drawn.style.setProperty('aspect-ratio', `${across} / ${down}`);
+  drawn.classList.toggle('is-wide', across > down);
+  drawn.classList.toggle('is-any', ratio === 'auto');
   return element(
     'label',
     { class: 'shape' },
     element('input', { type: 'checkbox', class: 'unseen', value: ratio, checked: ratio === '1:1' }),
     element('span', { class: 'shape-box' }, drawn),
     element('span', { class: 'shape-name' }, name),
-    element('span', { class: 'quiet' }, ratio),
+    element('span', { class: 'quiet' }, ratio === 'auto' ? 'its own shape' : ratio),
   );
 }

@@ -6,6 +6,12 @@ import { byId, element, iconButton } from '../show/element.js';
 export class Slides {
   #list = byId('slides');
   #changed;
+  /** The photos whose slides these are, or nothing where the person says what slides there are. */
+  #photos = null;
+  /** The slides that the person has added, while those of the photos are shown. */
+  #own = [];
+  /** The slide of each photo, also of one that is not followed now. */
+  #ofPhotos = new Map();
 
   constructor(changed) {
     this.#changed = changed;
@@ -13,14 +19,42 @@ export class Slides {
     this.#number();
   }
 
-  /** One text a slide. */
+  /** One text a slide; none at all where the photos' slides have no words. */
   read() {
-    return [...this.#list.querySelectorAll('textarea')].map(({ value }) => value);
+    const texts = [...this.#list.querySelectorAll('textarea')].map(({ value }) => value);
+    return this.#photos && texts.every((text) => !text.trim()) ? [] : texts;
   }
 
   fill(texts) {
+    if (this.#photos) {
+      for (const [index, area] of this.#list.querySelectorAll('textarea').entries()) area.value = texts[index] ?? '';
+      return;
+    }
     this.#list.replaceChildren();
     for (const text of texts) this.#add(text);
+  }
+
+  /** Shows a slide for each of these photos, `{ key, name }`, or with nothing the slides that the person has added. */
+  follow(photos) {
+    if (!photos && !this.#photos) return;
+    if (photos && !this.#photos) this.#own = [...this.#list.children];
+    this.#photos = photos;
+    byId('add-slide').hidden = Boolean(photos);
+    const slides = photos ? photos.map((photo) => this.#ofPhoto(photo)) : this.#own;
+    const shown = [...this.#list.children];
+    if (slides.length === shown.length && slides.every((slide, index) => slide === shown[index])) return;
+    // What stays is not touched: somebody may be writing there.
+    for (const slide of shown) if (!slides.includes(slide)) slide.remove();
+    this.#list.append(...slides.filter((slide) => !shown.includes(slide)));
+    this.#number();
+  }
+
+  #ofPhoto({ key, name }) {
+    if (!this.#ofPhotos.has(key)) {
+      const words = element('textarea', { rows: 2, maxlength: 32000, placeholder: `What becomes of ${name}` });
+      this.#ofPhotos.set(key, element('li', { class: 'slide-item' }, words));
+    }
+    return this.#ofPhotos.get(key);
   }
 
   #add(text = '') {
@@ -67,11 +101,11 @@ export class Slides {
   /** Each slide says which one it is, and what its buttons do. */
   #number() {
     const slides = [...this.#list.children];
-    byId('slides-help').hidden = slides.length > 0;
     for (const [index, slide] of slides.entries()) {
       const name = `slide ${index + 1}`;
       slide.querySelector('textarea').setAttribute('aria-label', `Text of ${name}`);
       const [up, down, remove] = slide.querySelectorAll('button');
+      if (!up) continue;
       for (const [button, does] of [
         [up, `Move ${name} up`],
         [down, `Move ${name} down`],

@@ -7,13 +7,15 @@ import { announce } from '../show/announce.js';
 import { byId, element, iconButton } from '../show/element.js';
 import { bytes } from '../show/words.js';
 
-const MOST = 16;
+const MOST = 100;
 /** What makes a file's name in the bucket unique, and says nothing to a person. */
 const UNIQUE = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-?/;
 
 export class Sources {
   /** In the order of the page: `{ path, done, item, ... }`; `done` gives the path, or nothing when it failed. */
   #photos = [];
+  /** Whether the photos are a template's, all of them and no other. */
+  areFilled = false;
   #changed;
 
   constructor(changed) {
@@ -37,6 +39,11 @@ export class Sources {
     return this.#photos.length;
   }
 
+  /** What tells one photo from another, with its name, in the order of the page. */
+  get photos() {
+    return this.#photos.map(({ item, name }) => ({ key: item, name }));
+  }
+
   /** The paths, once all are there; nothing when one could not be uploaded. */
   async paths() {
     const paths = await Promise.all(this.#photos.map(({ done }) => done));
@@ -55,6 +62,7 @@ export class Sources {
         () => (photo.status.textContent = 'This photo is not there any more'),
       );
     }
+    this.areFilled = true;
   }
 
   #takeDropped() {
@@ -116,7 +124,9 @@ export class Sources {
   }
 
   #show(name) {
+    this.areFilled = false;
     const photo = {
+      name,
       image: element('img', { alt: '' }),
       status: element('div', { class: 'photo-status', 'aria-live': 'polite' }),
     };
@@ -135,6 +145,7 @@ export class Sources {
   }
 
   #remove(photo) {
+    this.areFilled = false;
     photo.stop?.abort();
     this.#photos.splice(this.#photos.indexOf(photo), 1);
     photo.item.remove();

@@ -6,7 +6,7 @@ import { byId, element, iconButton } from './element.js';
 import { act } from './frame.js';
 import { openLightbox } from './lightbox.js';
 import { picture } from './picture.js';
-import { STATUS } from './words.js';
+import { STATUS, shapeOf, slideCount } from './words.js';
 
 const nameOf = ({ variant, slide, aspect_ratio: ratio }) => `${variant}-${ratio}-${slide}`;
 
@@ -33,11 +33,12 @@ export class Carousels {
     return images.toSorted((one, other) => names.indexOf(nameOf(one)) - names.indexOf(nameOf(other)));
   }
 
-  #build({ variants, aspect_ratios: ratios, slide_prompts: prompts }) {
-    const slides = Math.max(1, prompts.length);
+  #build(job) {
+    const { variants, aspect_ratios: ratios, slide_prompts: prompts } = job;
+    const slides = slideCount(job);
     for (let variant = 1; variant <= variants; variant += 1) {
       for (const ratio of ratios) {
-        const heading = [variants > 1 && `Variant ${variant}`, ratio].filter(Boolean).join(' · ');
+        const heading = [variants > 1 && `Variant ${variant}`, shapeOf(ratio)].filter(Boolean).join(' · ');
         const list = element('ol', { class: 'slides', 'data-ratio': ratio });
         for (let slide = 1; slide <= slides; slide += 1) {
           const card = this.#card({ variant, aspect_ratio: ratio, slide }, prompts[slide - 1]);

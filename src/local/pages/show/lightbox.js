@@ -2,6 +2,7 @@
 
 import { signed } from '../project/signed.js';
 import { element, iconButton } from './element.js';
+import { shapeOf } from './words.js';
 
 /** Opens at `index` of `images`, which are rows of finished ones. */
 export async function openLightbox(images, index) {
@@ -36,7 +37,7 @@ export async function openLightbox(images, index) {
   const step = async (by) => {
     at = (at + by + images.length) % images.length;
     const { variant, slide, aspect_ratio: ratio, width, height, storage_path: path } = images[at];
-    caption.textContent = `Variant ${variant}, slide ${slide}, ${ratio} · ${width} × ${height}`;
+    caption.textContent = `Variant ${variant}, slide ${slide}, ${shapeOf(ratio)} · ${width} × ${height}`;
     large.alt = caption.textContent;
     const asked = at;
     const address = await signed(path);

@@ -16,16 +16,19 @@ export function placeholder(thumbhash) {
   }
 }
 
-/** A frame of an aspect ratio such as `4:5`. Its `show` takes a row's paths, and changes the screen only when they are others. */
+/** A frame of an aspect ratio such as `4:5`; one of `auto` has its shape from what comes. Its `show` takes a row's paths, and changes the screen only when they are others. */
 export function picture(ratio, alt) {
   const blur = element('img', { class: 'blur', alt: '', hidden: true });
   const sharp = element('img', { class: 'sharp', alt, hidden: true, decoding: 'async' });
   const frame = element('div', { class: 'picture' }, blur, sharp);
-  frame.style.setProperty('aspect-ratio', ratio.replace(':', ' / '));
+  const shape = (across, down) => frame.style.setProperty('aspect-ratio', `${across} / ${down}`);
+  const isAuto = ratio === 'auto';
+  shape(...(isAuto ? [1, 1] : ratio.split(':')));
   let [hash, shown] = [null, null];
 
   const show = async (row) => {
     const { thumbhash, storage_path: path, preview_path: preview } = row;
+    if (isAuto && row.width && row.height) shape(row.width, row.height);
     if (thumbhash && thumbhash !== hash) {
       hash = thumbhash;
       const address = placeholder(thumbhash);
@@ -44,6 +47,7 @@ export function picture(ratio, alt) {
       const loaded = await load(await signed(wanted));
       // A later row may have won meanwhile.
       if (shown !== wanted) return;
+      if (isAuto) shape(loaded.naturalWidth, loaded.naturalHeight);
       sharp.src = loaded.src;
       sharp.hidden = false;
       frame.dataset.shown = path ? 'picture' : 'preview';

@@ -13,6 +13,13 @@ export const STATUS = {
 /** Whether a job is over, until somebody asks for a retry. */
 export const isOver = ({ status }) => !['pending', 'processing'].includes(status);
 
+/** How many slides each carousel of a job has; of one that is still put together with so many photos. */
+export const slideCount = ({ slides_from: from, slide_prompts: prompts, source_paths: paths }, photos = paths?.length) =>
+  from === 'sources' ? photos : Math.max(1, prompts.length);
+
+/** A shape in words. */
+export const shapeOf = (ratio) => (ratio === 'auto' ? 'as the photo' : ratio);
+
 /** What a job is called. */
 export function titleOf({ title, prompt, slide_prompts: slides }) {
   const words = [title, prompt, ...(slides ?? [])].map((text) => text?.trim()).find(Boolean) ?? 'A carousel';

@@ -1,0 +1,43 @@
+//! How values of options are read from the command line.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde_json::{Map, Value};
+
+use crate::job::{AspectRatio, SlidesFrom};
+
+/// Numbers of photos, from 1.
+#[derive(Clone, Debug)]
+pub(super) struct Numbers(pub(super) Vec<u32>);
+
+/// `1,3`, taken apart.
+pub(super) fn numbers(text: &str) -> Result<Numbers, String> {
+    let numbers = text.split(',').map(|number| number.trim().parse().ok().filter(|number| *number > 0));
+    numbers
+        .collect::<Option<_>>()
+        .map(Numbers)
+        .ok_or_else(|| "write numbers of photos from 1, for example 1,3".to_owned())
+}
+
+/// One of the origins of slides.
+pub(super) fn origin() -> impl TypedValueParser<Value = SlidesFrom> {
+    PossibleValuesParser::new(SlidesFrom::ALL.map(SlidesFrom::as_str)).try_map(|text| text.parse::<SlidesFrom>())
+}
+
+/// One of the ratios.
+pub(super) fn ratio() -> impl TypedValueParser<Value = AspectRatio> {
+    PossibleValuesParser::new(AspectRatio::ALL.map(AspectRatio::as_str)).try_map(|text| text.parse::<AspectRatio>())
+}
+
+/// `NAME=VALUE`, taken apart.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE, for example mood=warm".to_owned()),
+    }
+}
+
+/// Pairs as an object of JSON; nothing without any.
+pub(super) fn object(pairs: &[(String, String)], value: impl Fn(&String) -> Value) -> Option<Value> {
+    (!pairs.is_empty())
+        .then(|| pairs.iter().map(|(name, text)| (name.clone(), value(text))).collect::<Map<_, _>>().into())
+}
