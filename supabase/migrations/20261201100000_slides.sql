@@ -174,6 +174,64 @@ $$;
 comment on function carousel_private.require_slides(text, text[], text[], jsonb) is 'Refuses sources, slide prompts and slide_sources that don''t make slides together.';
 revoke execute on function carousel_private.require_slides(text, text[], text[], jsonb) from public;
 
+create or replace function carousel_private.require_room_in_prompt(job public.image_generation_jobs) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  -- What the provider takes.
+  most constant integer := 32000;
+  -- Between two parts stands an empty line.
+  gap constant integer := 2;
+  blanks constant text := e' \t\r\n';
+  slides constant integer := carousel_private.count_slides(job.slides_from, job.source_paths, job.slide_prompts);
+  -- The longest own shape, which is told in pixels.
+  pixels constant text := '0000x0000';
+  prompt constant integer := char_length(btrim(job.prompt, blanks));
+  style integer;
+  worst record;
+  added integer;
+begin
+  -- These are refused in words of their own.
+  if jsonb_typeof(job.style) <> 'object' or prompt > most
+    or exists (select from unnest(job.slide_prompts) as words where words is null or char_length(words) > most)
+  then
+    return;
+  end if;
+  -- A line for each option. Lists are joined and numbers are rounded when they are read: as JSON nothing is shorter, but for a number that
+  -- needs an exponent, by two at most.
+  select sum(char_length(key) + char_length('- : ') + 1 + case jsonb_typeof(value)
+      when 'string' then char_length(btrim(value #>> '{}', blanks))
+      else char_length(value::text) + 2 * jsonb_array_length(jsonb_path_query_array(value, 'strict $.** ? (@.type() == "number")'))
+    end) + char_length('Style:') into style
+    from jsonb_each(job.style)
+    where value not in ('null', 'false', '[]') and btrim(value #>> '{}', blanks) <> '';
+  added := char_length('Compose it for a frame of .') + (select max(char_length(case ratio when 'auto' then pixels else ratio end)) from unnest(job.aspect_ratios) as ratio)
+    + coalesce(style + gap, 0)
+    + case when prompt > 0 then gap else 0 end
+    + case when job.variants > 1 then
+        char_length(format('Variation %1$s of %1$s: keep the subject, and choose a composition of your own.', job.variants)) + gap
+      else 0 end;
+  select place, char_length(words) as words,
+      case when slides > 1 then char_length(format('Slide %s of %s of one carousel', place, slides)) + case words when '' then 1 else 2 end + gap
+        when words <> '' then gap else 0 end as around
+    into worst
+    from (
+      select place, btrim(words, blanks) as words
+      from unnest(case cardinality(job.slide_prompts) when 0 then array_fill(''::text, array[slides]) else job.slide_prompts end) with ordinality as slide (words, place)
+    ) as slide
+    order by char_length(words) + case words when '' then 1 else 2 end + char_length(place::text) desc, place limit 1;
+  added := added + worst.around;
+  if prompt + worst.words + added > most then
+    raise exception 'with style, variant and frame the prompt of slide % is % characters long', worst.place, prompt + worst.words + added
+      using errcode = '23514', detail = 'prompt_too_long',
+        hint = format(
+          'The provider takes %s characters, and %s of them are added: prompt and words of a slide have room for %s together.',
+          most, added, most - added
+        );
+  end if;
+end
+$$;
 create or replace function carousel_private.require_makeable(job public.image_generation_jobs) returns void
 language plpgsql
 set search_path = ''
@@ -214,6 +272,7 @@ begin
       using errcode = '23514', constraint = 'total_images_at_most_100', detail = 'too_many_images',
         hint = 'A job has at most 100: send several jobs with the same batch_id.';
   end if;
+  perform carousel_private.require_room_in_prompt(job);
 end
 $$;
 

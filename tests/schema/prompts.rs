@@ -1,8 +1,9 @@
 //! A prompt that the database takes can be made: its bound, and what the worker composes, held together.
 
-use carousel::job::{Format, Image, Job};
+use carousel::job::{Format, Image, Job, Size, SlidesFrom};
 use carousel::pipeline::compose;
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Map, Value, json};
 use tokio_postgres::Client;
@@ -13,7 +14,9 @@ use crate::project::Project;
 
 /// What the provider takes.
 const MOST: usize = 32_000;
-const RATIOS: [&str; 5] = ["1:1", "4:5", "9:16", "3:4", "16:9"];
+const RATIOS: [&str; 8] = ["1:1", "4:5", "9:16", "3:4", "16:9", "3:2", "2:3", "auto"];
+/// An own shape as long as one can be in words.
+const FRAME: Size = Size { width: 1024, height: 1024 };
 
 /// What a client asks for, as far as it goes into a prompt.
 #[derive(Clone, Debug)]
@@ -23,11 +26,13 @@ struct Asked {
     style: Map<String, Value>,
     variants: i32,
     ratios: Vec<&'static str>,
+    /// Photos that are a slide each; one that all slides share where this is 0.
+    photos: usize,
 }
 
 impl Asked {
     fn one(prompt: String) -> Self {
-        Self { prompt, slides: Vec::new(), style: Map::new(), variants: 1, ratios: vec!["1:1"] }
+        Self { prompt, slides: Vec::new(), style: Map::new(), variants: 1, ratios: vec!["1:1"], photos: 0 }
     }
 
     /// The longest prompt among those of its images, in characters.
@@ -38,7 +43,9 @@ impl Asked {
             attempt: 1,
             prompt: self.prompt.clone(),
             slide_prompts: self.slides.clone(),
-            source_paths: Vec::new(),
+            source_paths: vec![String::new(); self.photos],
+            slides_from: if self.photos == 0 { SlidesFrom::Prompts } else { SlidesFrom::Sources },
+            slide_sources: None,
             style,
             variants: self.variants,
             model: None,
@@ -53,7 +60,7 @@ impl Asked {
         let length = |(slide, variant)| {
             let of = |ratio: &&str| {
                 let image = Image { id: Uuid::nil(), variant, slide, ratio: ratio.parse().unwrap() };
-                compose(&job, &image).chars().count()
+                compose(&job, &image, FRAME).chars().count()
             };
             self.ratios.iter().map(of).max().unwrap()
         };
@@ -67,7 +74,10 @@ impl Asked {
         };
         let slides: Vec<&str> = self.slides.iter().map(String::as_str).collect();
         let style = text(&Value::from(self.style.clone()).to_string());
+        let photos = format!("array_fill('{user}/sources/a.png'::text, array[{}])", self.photos.max(1));
         let columns = [
+            ("source_paths", &photos),
+            ("slides_from", &text(if self.photos == 0 { "prompts" } else { "sources" })),
             ("prompt", &text(&self.prompt)),
             ("slide_prompts", &list(&slides)),
             ("style", &style),
@@ -135,7 +145,8 @@ async fn whatever_is_taken_is_composed_to_no_more_than_the_provider_takes() {
             slides: (0..slides).map(|_| words(chance, round % 7)).collect(),
             style: (0..chance.random_range(0..6)).map(|at| (format!("a_name_{at}"), option(chance, 3))).collect(),
             variants: [1, 1, 2, 4][chance.random_range(0..4)],
-            ratios: RATIOS[..chance.random_range(1..3)].to_vec(),
+            ratios: RATIOS.sample(chance, 2).copied().collect(),
+            photos: [0, if slides == 0 { 11 } else { slides }][chance.random_range(0..2)],
         };
         // Near the bound, on either side of it: by its prompt, by the words of one slide, or by both.
         let near = MOST - asked.longest(asked.style.clone()) + chance.random_range(0..40) - 36;
@@ -185,7 +196,8 @@ async fn who_is_refused_is_told_how_many_characters_are_left_and_has_them() {
         Asked::one("ä".repeat(31_969)),
         Asked::one("ä".repeat(32_000)),
         Asked { style, variants: 2, ..Asked::one("日".repeat(31_900)) },
-        Asked { slides: many, ratios: RATIOS.to_vec(), ..Asked::one("👧".repeat(31_930)) },
+        Asked { slides: many, ratios: RATIOS[..5].to_vec(), ..Asked::one("👧".repeat(31_930)) },
+        Asked { photos: 10, ratios: vec!["auto"], ..Asked::one("👧".repeat(31_960)) },
         Asked { slides: vec!["b".repeat(16_000)], ..Asked::one("a".repeat(16_000)) },
     ] {
         let refusal = asked.insert(&client, user).await.unwrap_err();
