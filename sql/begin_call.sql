@@ -1,12 +1,14 @@
--- Writes down that paid calls are about to be made, each under its lease: $1 jobs, $2 tokens, $3 images, $4 models, $5 qualities, $6 prompts,
--- $7 how many calls for the image since its job was last asked for may have been billed, this one included.
+-- Writes down that paid calls are about to be made, each under its lease, and what they may put into the bucket: $1 jobs, $2 tokens,
+-- $3 images, $4 models, $5 qualities, $6 prompts, $7 how many calls for the image since its job was last asked for may have been billed, this one
+-- included, $8 names of the objects, one for each call, $9 numbers of previews.
 -- A row for each call; none when its lease is lost, or somebody else holds one of its rows. No id: the provider is to be left alone for
 -- that many seconds, or else the image was perhaps billed for so often, the last time with this outcome (null: nobody knows).
 with held as materialized (
     -- The job before its lease, in the order in which a deletion takes them.
     select wish.*, job.retry_requested_at, lease.user_id, lease.worker_id, lease.attempt
-    from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::integer[]) with ordinality
-        as wish (job_id, token, image_id, model, quality, prompt, most, place)
+    from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::integer[],
+        $8::text[], $9::integer[]) with ordinality
+        as wish (job_id, token, image_id, model, quality, prompt, most, object_name, previews, place)
     cross join lateral (
         select id, retry_requested_at from public.image_generation_jobs where id = wish.job_id for key share skip locked
     ) as job
@@ -27,8 +29,8 @@ asked as materialized (
     cross join lateral (
         select
             -- The answer may have been lost, and this be said again.
-            max(id) filter (where finished_at is null and token = held.token) as again,
-            count(*) filter (where (finished_at is null and token = held.token) is not true and not unbilled) as billed,
+            max(id) filter (where object_name = held.object_name) as again,
+            count(*) filter (where object_name is distinct from held.object_name and not unbilled) as billed,
             max(id) filter (where not unbilled) as last
         from carousel_private.provider_calls
         where job_id = held.job_id and image_id = held.image_id and started_at >= coalesce(held.retry_requested_at, '-infinity')
@@ -41,8 +43,8 @@ image as (
     where image.id = asked.image_id and image.id = any (array(select image_id from asked)) and asked.may_be_made
 ),
 call as (
-    insert into carousel_private.provider_calls (job_id, image_id, user_id, worker_id, attempt, token, model)
-    select job_id, image_id, user_id, worker_id, attempt, token, model
+    insert into carousel_private.provider_calls (job_id, image_id, user_id, worker_id, attempt, model, object_name, previews)
+    select job_id, image_id, user_id, worker_id, attempt, model, object_name, previews
     from asked
     where may_be_made and again is null
     returning id, image_id

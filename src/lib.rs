@@ -33,10 +33,12 @@ pub mod provider;
 pub mod queue;
 pub mod storage;
 
+pub mod client;
+pub mod project;
+
 pub mod pipeline;
 pub mod worker;
 
-pub mod client;
 pub mod http;
 
 pub mod cli;

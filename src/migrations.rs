@@ -62,6 +62,13 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         "pause_planned_once",
         include_str!("../supabase/migrations/20261125000400_pause_planned_once.sql"),
     ),
+    migration(
+        "20261201040000",
+        "objects_of_calls",
+        include_str!("../supabase/migrations/20261201040000_objects_of_calls.sql"),
+    ),
+    migration("20261201040100", "uploads", include_str!("../supabase/migrations/20261201040100_uploads.sql")),
+    migration("20261201040200", "one_project", include_str!("../supabase/migrations/20261201040200_one_project.sql")),
     migration("20261201050000", "billed_tries", include_str!("../supabase/migrations/20261201050000_billed_tries.sql")),
     migration(
         "20261201060000",

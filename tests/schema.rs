@@ -26,6 +26,7 @@ mod schema {
     mod states;
     mod templates;
     mod types;
+    mod uploads;
     mod variables;
 }
 

@@ -156,7 +156,9 @@ async fn plans(project: &Project) -> anyhow::Result<()> {
     let image: String = client.query_one(some, &[&row.get::<_, &str>(0)]).await?.get(0);
     let image = array(&format!("'{image}'"), "uuid");
     let text = |value: &str| array(&format!("'{value}'"), "text");
-    let values = [&job, &tokens, &image, &text("gpt-image-2"), &text("medium"), &text("a cup"), &array("2", "integer")];
+    let (name, previews) = (text("1-1-1x1-0123456789abcdef.png"), array("0", "integer"));
+    let [model, quality, prompt] = ["gpt-image-2", "medium", "a cup"].map(text);
+    let values = [&job, &tokens, &image, &model, &quality, &prompt, &array("2", "integer"), &name, &previews];
     explain(client, &folder, "begin_call", include_str!("../../sql/begin_call.sql"), &values.map(String::as_str))
         .await?;
     let call: String = client.query_one("select max(id)::text from carousel_private.provider_calls", &[]).await?.get(0);

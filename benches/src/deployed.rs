@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use axum::http::StatusCode;
 use axum::{Json, Router};
+use carousel::client::Project as Client;
 use carousel::listener::Listener;
 use carousel::local::stack::Stack;
 use carousel::pipeline::{self, Pipeline};
@@ -65,6 +66,7 @@ impl InProcess {
             renewals: queue::Queue::new(&queue::Settings { connections: 1, ..connect })?,
             listener: Listener::new(database, queue::tls(&[])?),
             storage,
+            api: Client::new(&url.parse()?, key.to_owned().into())?.key_holder(),
             pipeline: Arc::new(pipeline),
             settings: worker::Settings {
                 name: "bench".to_owned(),

@@ -17,7 +17,7 @@ use super::ending;
 use super::follow::{Ended, follow};
 use super::option::{Numbers, numbers, object, origin, pair, ratio};
 use super::terminal::{line, print};
-use super::upload::{self, Photo, Uploaded};
+use super::upload::{self, Photo};
 use crate::client::{Caller, Error, Image, Job};
 use crate::job::{self, AspectRatio, SlidesFrom};
 
@@ -216,7 +216,7 @@ impl Request {
         }
     }
 
-    /// Uploads and inserts. When nothing comes of it, or somebody interrupts, what was uploaded is removed.
+    /// Uploads and inserts. What was uploaded stays for a day when nothing comes of it: another request may name the same photos.
     async fn make(
         &self,
         caller: &Caller,
@@ -226,45 +226,46 @@ impl Request {
     ) -> anyhow::Result<Job> {
         let mut again = false;
         loop {
-            let mut uploaded = Uploaded::default();
             let sent = tokio::select! {
-                sent = upload::upload(caller, owner, photos, again, &mut uploaded) => sent,
+                sent = upload::upload(caller, owner, photos, again) => sent,
                 () = super::end_requested() => Err(anyhow::anyhow!("interrupted: no job was made")),
             };
-            if let Err(error) = sent {
-                upload::remove(caller, &uploaded.new).await;
-                return Err(error);
-            }
-            if !uploaded.paths.is_empty() {
-                row.insert("source_paths".to_owned(), json!(uploaded.paths));
+            let paths = match sent {
+                Ok(paths) => paths,
+                Err(error) if !again && error.downcast_ref().is_some_and(is_being_removed) => {
+                    again = true;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if !paths.is_empty() {
+                row.insert("source_paths".to_owned(), json!(paths));
             }
             match caller.insert_job(&row).await {
                 Ok(job) => return Ok(job),
-                // The last template with such a photo was deleted a while ago, and the object is about to go.
-                Err(Error::Refused { code, .. }) if code == "source_being_removed" && !again => {
-                    upload::remove(caller, &uploaded.new).await;
-                    again = true;
-                }
-                Err(error) => return self.refused(caller, owner, uploaded, error).await,
+                Err(error) if !again && is_being_removed(&error) => again = true,
+                Err(error) => return self.refused(caller, owner, error).await,
             }
         }
     }
 
-    async fn refused(&self, caller: &Caller, owner: Uuid, uploaded: Uploaded, error: Error) -> anyhow::Result<Job> {
-        // Whether the project took it is not known when no answer came: then the sources stay.
+    async fn refused(&self, caller: &Caller, owner: Uuid, error: Error) -> anyhow::Result<Job> {
+        // Whether the project took it is not known when no answer came.
         if matches!(error, Error::Unreachable { .. } | Error::NotUnderstood { .. } | Error::Unavailable { .. }) {
             return Err(error).context("it is not known whether the job was made: look with `carousel jobs list`");
         }
-        // The same request, sent twice at once: the other was first, and may have the same photos.
+        // The same request, sent twice at once: the other was first.
         let first = match error {
             Error::Conflict { .. } => self.sent_before(caller, owner).await?,
             _ => None,
         };
-        let named = |path: &String| first.as_ref().is_some_and(|job| job.source_paths.contains(path));
-        let unused: Vec<String> = uploaded.new.into_iter().filter(|path| !named(path)).collect();
-        upload::remove(caller, &unused).await;
         first.map_or_else(|| Err(error).context("the job was not made"), Ok)
     }
+}
+
+/// The last template with such a photo was deleted a while ago, and the object is about to go.
+fn is_being_removed(error: &Error) -> bool {
+    matches!(error, Error::Refused { code, .. } if code == "source_being_removed")
 }
 
 /// Tells a person how a job ended.

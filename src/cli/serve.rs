@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::api::{listen, project_check};
+use super::checks;
 use super::worker::WorkerCommand;
 use crate::client::Project;
 use crate::database::{prove_write, words};
@@ -62,9 +63,14 @@ fn readiness(project: Project, database: config::Database, storage: Arc<Storage>
     Arc::new(move || {
         let (project, database, storage) = (project.clone(), database.clone(), Arc::clone(&storage));
         async move {
-            let (project, schema, bucket) = tokio::join!(project_check(&project), schema(&database), storage.check());
-            let mut checks = schema;
-            checks.push(Check { name: "bucket", fault: bucket.err().map(|error| error.to_string()) });
+            let (project, (mut checks, shared), bucket) =
+                tokio::join!(project_check(&project), schema(&database), storage.check());
+            let fault = match bucket {
+                Ok(taken) if taken.is_public && !shared => Some("the bucket is public".to_owned()),
+                Ok(_) => None,
+                Err(error) => Some(error.to_string()),
+            };
+            checks.push(Check { name: "bucket", fault });
             checks.push(project);
             checks
         }
@@ -72,12 +78,13 @@ fn readiness(project: Project, database: config::Database, storage: Arc<Storage>
     })
 }
 
-async fn schema(database: &config::Database) -> Vec<Check> {
+/// Database and migrations, and whether the app shares its bucket.
+async fn schema(database: &config::Database) -> (Vec<Check>, bool) {
     let fault = |name, fault| Check { name, fault };
     // One of the pool's connections would say nothing of a new one.
     let client = match async { database.settings()?.connect().await }.await {
         Ok(client) => client,
-        Err(error) => return vec![fault("database", Some(format!("{error:#}")))],
+        Err(error) => return (vec![fault("database", Some(format!("{error:#}")))], false),
     };
     // The worker's own role need not see the history; then its statements say what is missing.
     let missing = migrations::missing(&client).await.unwrap_or_default();
@@ -86,7 +93,8 @@ async fn schema(database: &config::Database) -> Vec<Check> {
         Ok(written) => written.err().map(|trouble| trouble.to_string()),
         Err(error) => Some(format!("a write can't be tried: {}", words(&error))),
     };
-    vec![fault("database", None), fault("migrations", missing), fault("writes", writes)]
+    let shared = checks::schema::is_bucket_shared(&client).await;
+    (vec![fault("database", None), fault("migrations", missing), fault("writes", writes)], shared)
 }
 
 /// Keeps the numbers of the queue fresh.

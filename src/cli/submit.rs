@@ -12,8 +12,8 @@ use super::request::Request;
 /// Upload photos and insert a job, as a frontend does
 ///
 /// Prints the job's id. The files are looked at before any is sent, and uploaded as they are; the same photo is uploaded once, and finds the template
-/// that it made the first time. What is left out is taken from the template, or has the default of the table. When the job is refused, what was
-/// uploaded is removed again.
+/// that it made the first time. What is left out is taken from the template, or has the default of the table. What no
+/// job comes of is removed after a day.
 ///
 /// As a person with SUPABASE_ACCESS_TOKEN and SUPABASE_PUBLISHABLE_KEY, or as the operator with SUPABASE_SECRET_KEY and --user.
 #[derive(Args, Debug)]

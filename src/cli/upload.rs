@@ -1,5 +1,6 @@
 //! Source images from this machine into a person's folder, as they are.
 
+use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
@@ -28,15 +29,6 @@ pub(super) struct Photo {
     format: Format,
     bytes: u64,
     digest: [u8; 32],
-}
-
-/// What was uploaded.
-#[derive(Debug, Default)]
-pub(super) struct Uploaded {
-    /// A path in the bucket for each photo.
-    pub(super) paths: Vec<String>,
-    /// Those that were not there before: what is to go again when nothing comes of it.
-    pub(super) new: Vec<String>,
 }
 
 impl Photo {
@@ -112,48 +104,33 @@ fn kind(about: &Metadata) -> &'static str {
     if about.is_dir() { "a folder" } else { "something else" }
 }
 
-/// Uploads photos into the folder of `owner`; those that are there already are left as they are, unless all are to go there `anew`. What has been
-/// done stands in `uploaded`, also when it ends early.
+/// Uploads photos into the folder of `owner`, each written down before, so that it goes when no job comes of it; those that are there already are
+/// left as they are, unless all are to go there `anew`. Returns a path in the bucket for each.
 ///
 /// # Errors
 /// What the project answers, with the file's name.
-pub(super) async fn upload(
-    caller: &Caller,
-    owner: Uuid,
-    photos: &[Photo],
-    anew: bool,
-    uploaded: &mut Uploaded,
-) -> anyhow::Result<()> {
+pub(super) async fn upload(caller: &Caller, owner: Uuid, photos: &[Photo], anew: bool) -> anyhow::Result<Vec<String>> {
+    let path = |photo: &Photo| if anew { photo.new_path(owner) } else { photo.path(owner) };
+    let paths: Vec<String> = photos.iter().map(path).collect();
+    // The same photo twice is one object.
+    let distinct: BTreeSet<&String> = paths.iter().collect();
+    caller.declare(owner, &distinct.into_iter().cloned().collect::<Vec<_>>()).await?;
     let bar = board::transfer("Uploading", photos.iter().map(|photo| photo.bytes).sum());
-    for photo in photos {
-        let path = if anew { photo.new_path(owner) } else { photo.path(owner) };
-        let is_new = send(caller, photo, &path, bar.clone())
+    for (photo, path) in photos.iter().zip(&paths) {
+        send(caller, photo, path, bar.clone())
             .await
             .with_context(|| format!("{} can't be uploaded", photo.file.display()))?;
-        uploaded.new.extend(is_new.then(|| path.clone()));
-        uploaded.paths.push(path);
     }
     bar.finish_and_clear();
-    Ok(())
+    Ok(paths)
 }
 
-/// Uploads one photo; says whether it was not there before.
-async fn send(caller: &Caller, photo: &Photo, path: &str, bar: ProgressBar) -> anyhow::Result<bool> {
+/// Uploads one photo, if it is not there.
+async fn send(caller: &Caller, photo: &Photo, path: &str, bar: ProgressBar) -> anyhow::Result<()> {
     let file = tokio::fs::File::open(&photo.file).await?;
     let body = ReaderStream::new(file).inspect_ok(move |chunk| bar.inc(chunk.len() as u64));
     match caller.upload(path, photo.format.mime(), Some(photo.bytes), body).await {
-        Ok(()) => Ok(true),
-        Err(Error::Conflict { .. }) => Ok(false),
+        Ok(()) | Err(Error::Conflict { .. }) => Ok(()),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Takes back what nothing came of. When that fails, the objects stay with the person's sources.
-pub(super) async fn remove(caller: &Caller, paths: &[String]) {
-    if paths.is_empty() {
-        return;
-    }
-    if let Err(error) = caller.remove(paths).await {
-        tracing::warn!(%error, ?paths, "what was uploaded could not be removed again");
     }
 }

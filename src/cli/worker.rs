@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::checks;
+use crate::client::Project;
 use crate::listener::Listener;
 use crate::pipeline::{self, Pipeline};
 use crate::provider::{PriceTable, Provider};
@@ -54,7 +55,9 @@ impl WorkerCommand {
 
     fn build(&self) -> anyhow::Result<worker::Worker> {
         let database = self.database.settings()?;
-        let storage = Arc::new(Storage::new(self.supabase.storage()?)?);
+        let place = self.supabase.storage()?;
+        let api = Project::new(&place.url, place.secret_key.clone())?.key_holder();
+        let storage = Arc::new(Storage::new(place)?);
         let provider = Arc::new(Provider::new(self.provider.settings()?)?);
         let listener = Listener::new(database.database.clone(), queue::tls(&database.certificates)?);
         let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
@@ -84,7 +87,7 @@ impl WorkerCommand {
         };
         let renewals = Queue::new(&queue::Settings { connections: 1, ..database.clone() })?;
         let queue = Queue::new(&database)?;
-        Ok(worker::Worker { queue, renewals, listener, storage, pipeline: Arc::new(pipeline), settings })
+        Ok(worker::Worker { queue, renewals, listener, storage, api, pipeline: Arc::new(pipeline), settings })
     }
 }
 

@@ -3,7 +3,7 @@
 //! The caller's own token goes with every request, so the project's policies decide, here as in a browser. Nothing is tried again here, and nothing is
 //! kept between two requests but connections.
 //!
-//! The worker does not use this: it has its own ways to the database and to Storage.
+//! The worker has its own ways to the database and to Storage. It uses this to prove that both are one project's.
 
 mod changes;
 mod error;
@@ -12,6 +12,7 @@ mod jobs;
 mod objects;
 mod rows;
 mod templates;
+mod uploads;
 
 use std::fmt;
 use std::sync::Arc;

@@ -53,6 +53,16 @@ impl Caller {
         self.rows::<serde_json::Value>(self.from("image_generation_jobs").select("id").limit(1)).await.map(drop)
     }
 
+    /// Whether a worker has written this number into the project's database. For the secret key only.
+    ///
+    /// # Errors
+    /// `NotFound` when the project does not know the question; else see [`Error`].
+    pub async fn has_proof(&self, nonce: Uuid) -> Result<bool, Error> {
+        let question = serde_json::json!({ "nonce": nonce }).to_string();
+        let answer = self.send(self.shared().rest.rpc("carousel_has_proof", question).auth(self.token())).await?;
+        serde_json::from_slice(&answer).map_err(Error::not_understood)
+    }
+
     /// A request that the crate has worded, sent as all others are: its own client trusts public authorities only, goes through a proxy to this machine,
     /// has no time limit, and reports a refusal as a success.
     async fn send(&self, request: postgrest::Builder) -> Result<Vec<u8>, Error> {

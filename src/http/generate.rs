@@ -179,7 +179,7 @@ pub(super) async fn generate(State(api): State<Api>, By(caller): By, request: Re
 pub(super) async fn accept(caller: &Caller, job: NewJob, key: Option<String>) -> Result<Response, Problem> {
     match insert(caller, &job.checked()?, key.as_deref()).await {
         Ok((job, repeated)) => Ok(accepted(job, repeated)),
-        Err(failed) => Err(failed.error.into()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -192,15 +192,8 @@ pub(super) fn accepted(job: Job, repeated: bool) -> Response {
     answer
 }
 
-/// Why there is no job.
-pub(super) struct Failed {
-    pub(super) error: Error,
-    /// Whether it may be there all the same: the project was lost before it could say.
-    pub(super) perhaps_made: bool,
-}
-
 /// Makes the job, or finds the one that an earlier request with the same key has made, and says which.
-pub(super) async fn insert(caller: &Caller, job: &NewJob, key: Option<&str>) -> Result<(Job, bool), Failed> {
+pub(super) async fn insert(caller: &Caller, job: &NewJob, key: Option<&str>) -> Result<(Job, bool), Error> {
     #[derive(Serialize)]
     struct Row<'a> {
         id: Uuid,
@@ -219,16 +212,12 @@ pub(super) async fn insert(caller: &Caller, job: &NewJob, key: Option<&str>) -> 
         (Error::Conflict { .. }, Some(key)) => match caller.job_by_key(key).await {
             Ok(job) => Ok((job, true)),
             // It was there, and is gone again.
-            Err(Error::NotFound) => Err(Failed { error, perhaps_made: false }),
-            Err(error) => Err(Failed { error, perhaps_made: false }),
+            Err(Error::NotFound) => Err(error),
+            Err(error) => Err(error),
         },
         (Error::Unreachable { .. } | Error::Unavailable { .. } | Error::NotUnderstood { .. }, _) => {
-            match caller.job(row.id).await {
-                Ok(job) => Ok((job, false)),
-                Err(Error::NotFound) => Err(Failed { error, perhaps_made: false }),
-                Err(_) => Err(Failed { error, perhaps_made: true }),
-            }
+            caller.job(row.id).await.map(|job| (job, false)).map_err(|_| error)
         }
-        _ => Err(Failed { error, perhaps_made: false }),
+        _ => Err(error),
     }
 }

@@ -1,7 +1,8 @@
 //! A job with its photos: each file goes from the request to the bucket as it comes, byte for byte, in bounded memory.
 //!
-//! What was put into the bucket is taken out again when no job comes of it: a refused job, a repeated one, a file that is none, a request that breaks
-//! off. The work is a task of its own, which goes on when the connection has gone, so that it always gets to that.
+//! Each is written down before it is uploaded, so that it goes after a day when no job comes of it: a refused job, a repeated one, a file that is none,
+//! a request that breaks off. Nothing is taken back at once: the person may name it elsewhere by then. The work is a task of its own, which goes on
+//! when the connection has gone, as the job may have come in whole.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +22,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::form::{Form, broken};
-use super::generate::{Failed, MOST_SOURCES, NewJob, accepted, insert};
+use super::generate::{MOST_SOURCES, NewJob, accepted, insert};
 use super::problem::Problem;
 use super::request::{MAX_JSON, parse, too_slow};
 use crate::client::{Caller, Error};
@@ -33,8 +34,6 @@ const MAX_FILE: usize = 50 << 20;
 const WHOLE: Duration = Duration::from_secs(600);
 /// What an upload still gets when the server is to end.
 const GRACE: Duration = Duration::from_secs(10);
-/// Tries to remove what no job came of.
-const REMOVALS: u32 = 3;
 
 /// Takes in a form and answers with its job.
 pub(super) async fn receive(
@@ -118,31 +117,13 @@ impl Taking {
             Ok(()) => self.job.take().ok_or_else(|| Problem::malformed("the form has no part `job`")),
             Err(problem) => Err(problem),
         };
-        let mut job = match job {
-            Ok(job) => job,
-            Err(problem) => {
-                self.forget().await;
-                return Err(problem);
-            }
-        };
+        let mut job = job?;
         if !self.stored.is_empty() {
-            job.source_paths.get_or_insert_default().extend(self.stored.iter().cloned());
+            job.source_paths.get_or_insert_default().append(&mut self.stored);
         }
         match insert(&self.caller, &job, key.as_deref()).await {
-            Ok((job, repeated)) => {
-                if repeated {
-                    self.forget().await;
-                }
-                Ok(accepted(job, repeated))
-            }
-            Err(Failed { error, perhaps_made }) => {
-                if perhaps_made {
-                    tracing::warn!(%error, paths = ?self.stored, "files stay in the bucket: whether there is a job of them is not known");
-                } else {
-                    self.forget().await;
-                }
-                Err(error.into())
-            }
+            Ok((job, repeated)) => Ok(accepted(job, repeated)),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -184,6 +165,7 @@ impl Taking {
             Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "source_not_an_image", detail)
         })?;
         let path = format!("{}/sources/{}.{}", self.user, Uuid::new_v4(), format.extension());
+        self.caller.declare(self.user, std::slice::from_ref(&path)).await?;
         self.stored.push(path.clone());
 
         // The upload tells only that its body broke off: why is kept here.
@@ -207,23 +189,6 @@ impl Taking {
         match (fault, uploaded) {
             (Some(problem), _) => Err(problem),
             (None, uploaded) => Ok(uploaded?),
-        }
-    }
-
-    /// Takes out of the bucket what no job came of.
-    async fn forget(&mut self) {
-        let paths = std::mem::take(&mut self.stored);
-        if paths.is_empty() {
-            return;
-        }
-        for attempt in 1..=REMOVALS {
-            match self.caller.remove(&paths).await {
-                Ok(_) => return,
-                Err(error) if attempt == REMOVALS => {
-                    tracing::warn!(%error, ?paths, "files that no job names stay in the bucket");
-                }
-                Err(_) => sleep(Duration::from_secs(1)).await,
-            }
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::failure::{Failure, Reach, Verdict, judge};
 use crate::image::{self, Checked};
 use crate::job::{Image, Job};
 use crate::provider::{self, Answer, Edit, Partial, size_for};
-use crate::queue::{Begun, CallId, Fault, Lease, Recorded};
+use crate::queue::{Begun, CallId, Fault, Lease, Objects, Recorded};
 use crate::telemetry::metrics;
 
 /// The provider takes no longer prompts.
@@ -64,7 +64,11 @@ impl Pipeline {
                 gate.pause(Some(Reach::Bucket));
                 return self.leave_alone(lease, Reach::Bucket, &failure).await;
             }
-            let call = match lease.begin_call(image.id, &edit.model, edit.quality.as_deref(), &edit.prompt).await? {
+            // A name for each call: a path never holds other bytes than its first.
+            let place = Place::new(&lease.job, &image, &edit);
+            let objects = Objects { name: &place.name(), previews: edit.partial_images };
+            let begun = lease.begin_call(image.id, objects, &edit.model, edit.quality.as_deref(), &edit.prompt);
+            let call = match begun.await? {
                 Begun::Call(call) => call,
                 Begun::Spent(outcome) => return self.give_up(lease, image, None, &Failure::Spent(outcome)).await,
                 Begun::Paused(pause) if pause > LONG_PAUSE => {
@@ -79,7 +83,7 @@ impl Pipeline {
                 }
             };
             let counted = metrics::Call::new();
-            let failure = match self.call(lease, image, call, &edit).await {
+            let failure = match self.call(lease, image, call, &edit, &place).await {
                 Ok(()) => {
                     counted.ended("ok");
                     return Ok(());
@@ -186,7 +190,7 @@ impl Pipeline {
     }
 
     /// One paid call and what follows it, up to the recorded image.
-    async fn call(&self, lease: &Lease, image: Image, call: CallId, edit: &Edit) -> Result<(), Failure> {
+    async fn call(&self, lease: &Lease, image: Image, call: CallId, edit: &Edit, place: &Place) -> Result<(), Failure> {
         let started = Instant::now();
         let (previews, mut shown) = mpsc::channel(1);
         let asked = async {
@@ -194,8 +198,13 @@ impl Pipeline {
             self.provider.edit(edit, &self.transfers, Some(&previews)).await
         };
         let showing = async {
+            let mut number = 0;
             while let Some(partial) = shown.recv().await {
-                self.show(lease, image, call, edit, partial).await;
+                // What was not written down is not shown.
+                if number < edit.partial_images {
+                    number += 1;
+                    self.show(lease, image, edit, &place.preview(number), partial).await;
+                }
             }
         };
         let (answer, ()) = tokio::join!(asked, showing);
@@ -214,7 +223,7 @@ impl Pipeline {
             checked.await.map_err(|error| Failure::Internal(error.to_string()))?.map_err(Failure::Result)?;
         self.circuit.works(Reach::Provider);
 
-        let path = object_path(&lease.job, &image, &checked.sha256[..16], edit);
+        let path = place.path();
         let length = bytes.len();
         self.upload(&path, edit, bytes).await?;
         self.circuit.works(Reach::Bucket);
@@ -261,17 +270,15 @@ impl Pipeline {
     }
 
     /// Shows a partial preview. A preview that can't be shown is not missed.
-    async fn show(&self, lease: &Lease, image: Image, call: CallId, edit: &Edit, partial: Partial) {
+    async fn show(&self, lease: &Lease, image: Image, edit: &Edit, path: &str, partial: Partial) {
         // Not decoded, as it goes in a moment; but what the bucket serves as a picture is one.
         let header = image::sniff(&mut Cursor::new(&partial.image));
         if !header.is_ok_and(|header| header.format == edit.format) {
             tracing::debug!(job = %lease.job.id, image = %image.id, "a preview is not what was asked for");
             return;
         }
-        // The call's number makes the path unlike any that was ever used: a removed preview's path doesn't come back.
-        let path = object_path(&lease.job, &image, &format!("preview-{call}-{}", partial.index), edit);
-        let shown = match self.storage.upload(&path, edit.format.mime(), partial.image.into(), FOREVER).await {
-            Ok(()) => lease.record_preview(image.id, &path).await.map_err(Failure::from),
+        let shown = match self.storage.upload(path, edit.format.mime(), partial.image.into(), FOREVER).await {
+            Ok(()) => lease.record_preview(image.id, path).await.map_err(Failure::from),
             Err(error) => Err(Failure::Upload(error)),
         };
         if let Err(error) = shown {
@@ -295,11 +302,39 @@ impl Pipeline {
     }
 }
 
-/// `{user}/jobs/{job}/{variant}-{slide}-{ratio}-{mark}.{ext}`: for a finished image the mark is a digest, so the same image lands on the
-/// same object.
-fn object_path(job: &Job, image: &Image, mark: &str, edit: &Edit) -> String {
-    let Image { variant, slide, ratio, .. } = image;
-    format!("{}/jobs/{}/{variant}-{slide}-{}-{mark}.{}", job.user_id, job.id, ratio.in_path(), edit.format.extension())
+/// Where one call puts what it makes, chosen before it is made: `{user}/jobs/{job}/{variant}-{slide}-{ratio}-{mark}.{ext}`.
+struct Place {
+    folder: String,
+    stem: String,
+    extension: &'static str,
+}
+
+impl Place {
+    /// A place that was never used. The mark is drawn at random, and tells nothing of other people's calls.
+    fn new(job: &Job, image: &Image, edit: &Edit) -> Self {
+        let Image { variant, slide, ratio, .. } = image;
+        let mark: u64 = rand::random();
+        Self {
+            folder: format!("{}/jobs/{}", job.user_id, job.id),
+            stem: format!("{variant}-{slide}-{}-{mark:016x}", ratio.in_path()),
+            extension: edit.format.extension(),
+        }
+    }
+
+    /// The picture's name in its folder.
+    fn name(&self) -> String {
+        format!("{}.{}", self.stem, self.extension)
+    }
+
+    /// The picture's path.
+    fn path(&self) -> String {
+        format!("{}/{}", self.folder, self.name())
+    }
+
+    /// The path of a preview, counted from 1. The sweep makes the same of the picture's name.
+    fn preview(&self, number: u8) -> String {
+        format!("{}/{}-preview-{number}.{}", self.folder, self.stem, self.extension)
+    }
 }
 
 /// A stable name for the owner that tells the provider nothing about them.

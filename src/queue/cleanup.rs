@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::{Error, Queue};
 
 /// An object that is to leave the bucket.
@@ -22,11 +24,17 @@ impl Queue {
         rows.iter().map(|row| Ok(Debris { id: row.try_get("id")?, path: row.try_get("path")? })).collect()
     }
 
-    /// Writes down the objects older than `age` that no row names, and those of deleted accounts. Returns how many there were.
+    /// Writes down the objects that carousel wrote down as its own before this `age`, and that no row names. Returns how many there were.
     pub async fn sweep_objects(&self, age: Duration) -> Result<i32, Error> {
         let statement = include_str!("../../sql/sweep_objects.sql");
         let row = self.once(statement, &[&age.as_secs_f64()]).await?.pop().ok_or(Error::Lost)?;
         Ok(row.try_get("found")?)
+    }
+
+    /// Writes down a random number, which no other database has.
+    pub async fn begin_proof(&self, nonce: Uuid) -> Result<(), Error> {
+        self.once(include_str!("../../sql/begin_proof.sql"), &[&nonce]).await?;
+        Ok(())
     }
 
     /// Forgets objects that are gone.

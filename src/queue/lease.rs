@@ -4,7 +4,6 @@
 //! The token, and not the job's attempt, is the fence: an interrupted job gets its attempt back, so an attempt's number can come twice;
 //! a token can't.
 
-use std::fmt;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -33,6 +32,15 @@ pub struct Renewal {
     pub cancel_requested: bool,
 }
 
+/// What a paid call may put into the folder of its job.
+#[derive(Clone, Copy, Debug)]
+pub struct Objects<'a> {
+    /// Name of the picture, never used before.
+    pub name: &'a str,
+    /// How many previews may stand beside it.
+    pub previews: u8,
+}
+
 /// Row of `carousel_private.provider_calls` that is open while a paid call runs.
 #[derive(Clone, Copy, Debug)]
 pub struct CallId {
@@ -50,12 +58,6 @@ pub enum Begun {
     Paused(Duration),
     /// Nothing was written: the image was perhaps billed for as often as may be. How the last time ended; nobody may know.
     Spent(Option<String>),
-}
-
-impl fmt::Display for CallId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.id.fmt(f)
-    }
 }
 
 /// A finished image, as its row tells it.
@@ -124,11 +126,12 @@ impl Lease {
         self.queue.writes.reports.send(&self.queue, write).await?.map(|_| ()).ok_or(Error::Lost)
     }
 
-    /// Writes down that a paid call is about to be made, unless [`super::BILLED_TRIES`] for this image may have been billed since its job was last
-    /// asked for. Nothing is paid for that was not written down.
+    /// Writes down that a paid call is about to be made, and what it may put into the bucket, unless [`super::BILLED_TRIES`] for this image may have
+    /// been billed since its job was last asked for. Nothing is paid for that was not written down, and no object is made.
     pub async fn begin_call(
         &self,
         image: Uuid,
+        objects: Objects<'_>,
         model: &str,
         quality: Option<&str>,
         prompt: &str,
@@ -139,6 +142,8 @@ impl Lease {
             model: model.to_owned(),
             quality: quality.map(str::to_owned),
             prompt: prompt.to_owned(),
+            object_name: objects.name.to_owned(),
+            previews: i32::from(objects.previews),
         };
         let row = self.queue.writes.calls.send(&self.queue, write).await?.ok_or(Error::Lost)?;
         let pause = seconds(row.try_get("seconds")?);

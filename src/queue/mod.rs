@@ -22,7 +22,7 @@ use uuid::Uuid;
 pub use cleanup::Debris;
 pub use connection::{LOOK_UP, Settings, tls};
 pub use error::Error;
-pub use lease::{Begun, CallId, Fault, Lease, Recorded, Renewal};
+pub use lease::{Begun, CallId, Fault, Lease, Objects, Recorded, Renewal};
 
 use crate::job::Job;
 use connection::Patience;

@@ -53,6 +53,8 @@ pub(super) struct BeginCall {
     pub(super) model: String,
     pub(super) quality: Option<String>,
     pub(super) prompt: String,
+    pub(super) object_name: String,
+    pub(super) previews: i32,
 }
 
 impl Write for BeginCall {
@@ -69,6 +71,8 @@ impl Write for BeginCall {
             column(writes, |write| write.quality.clone()),
             column(writes, |write| write.prompt.clone()),
             column(writes, |_| BILLED_TRIES.cast_signed()),
+            column(writes, |write| write.object_name.clone()),
+            column(writes, |write| write.previews),
         ]
     }
 }

@@ -57,12 +57,6 @@ pub enum Error {
         /// The path, its unusual characters escaped, or what Storage said of it.
         path: String,
     },
-    /// The bucket can be read by everyone who knows a path.
-    #[error("the bucket {bucket} is public; make it private (Storage in the dashboard, or `carousel migrate`)")]
-    PublicBucket {
-        /// The bucket.
-        bucket: String,
-    },
     /// Storage, or something in front of it, can't serve now.
     #[error("Storage can't serve now (status {status}): {message}")]
     Unavailable {

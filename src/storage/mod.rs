@@ -77,9 +77,11 @@ pub struct Entry {
     pub created_at: Option<String>,
 }
 
-/// What a bucket takes.
+/// What a bucket takes, and who may read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
+    /// Whether everyone who knows a path may read it.
+    pub is_public: bool,
     /// Bytes that a file may have; `None` for the project's own limit.
     pub bytes: Option<u64>,
     /// Media types, which may end in `/*`; `None` for all.
@@ -128,22 +130,23 @@ impl Storage {
         })
     }
 
-    /// Makes sure that Storage answers, accepts the key, and has the bucket, and that the bucket is private. Says what the bucket takes.
+    /// Makes sure that Storage answers, accepts the key, and has the bucket. Says what the bucket takes, and who may read it.
     pub async fn check(&self) -> Result<Taken, Error> {
         let bucket = self.inner.get_bucket(&self.settings.bucket).await;
-        let (public, taken) = match bucket.map_err(|error| self.failed(error)) {
-            Ok(bucket) => {
-                let bytes = bucket.file_size_limit.and_then(|bytes| u64::try_from(bytes).ok());
-                (bucket.public, Taken { bytes, types: bucket.allowed_mime_types })
-            }
+        match bucket.map_err(|error| self.failed(error)) {
+            Ok(bucket) => Ok(Taken {
+                is_public: bucket.public,
+                bytes: bucket.file_size_limit.and_then(|bytes| u64::try_from(bytes).ok()),
+                types: bucket.allowed_mime_types,
+            }),
             // A bucket that was made in SQL has no owner, which the crate doesn't expect.
-            Err(Error::NotUnderstood { body: Some(body), .. }) if body["id"].is_string() => {
-                let types = serde_json::from_value(body["allowed_mime_types"].clone()).unwrap_or_default();
-                (body["public"] == json!(true), Taken { bytes: body["file_size_limit"].as_u64(), types })
-            }
-            Err(error) => return Err(error),
-        };
-        if public { Err(Error::PublicBucket { bucket: self.settings.bucket.clone() }) } else { Ok(taken) }
+            Err(Error::NotUnderstood { body: Some(body), .. }) if body["id"].is_string() => Ok(Taken {
+                is_public: body["public"] == json!(true),
+                bytes: body["file_size_limit"].as_u64(),
+                types: serde_json::from_value(body["allowed_mime_types"].clone()).unwrap_or_default(),
+            }),
+            Err(error) => Err(error),
+        }
     }
 
     /// Lists a folder by name, at most `limit` entries from the `offset`th on. An empty folder and one that is not there look the same.

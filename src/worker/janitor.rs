@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, interval_at};
 
+use crate::client::Caller;
+use crate::project::{self, Doubt};
 use crate::queue::Queue;
 use crate::storage::Storage;
 
@@ -14,15 +16,18 @@ const BATCH: usize = 100;
 /// First wait before a removal that failed is tried again; it grows with each try.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Between two searches for objects without a row, and how old such an object must be: no upload takes so long.
+/// Between two searches for objects without a row, and how long ago they must have been written down: no call takes so long.
 const SWEEP: Duration = Duration::from_secs(3600);
 
-/// Cleans for ever: removes what is written down whenever `debris` is notified, and sweeps once an hour.
-pub(super) async fn clean(queue: Queue, storage: Arc<Storage>, debris: Arc<Notify>) {
+/// Cleans for ever: removes what is written down whenever `debris` is notified, and sweeps once an hour. Nothing is removed while it is not
+/// proven that the database, which says what, and `api`, behind which the bucket is, are one project's.
+pub(super) async fn clean(queue: Queue, storage: Arc<Storage>, api: Caller, debris: Arc<Notify>) {
     let mut sweeps = interval_at(Instant::now() + SWEEP, SWEEP);
     loop {
         tokio::select! {
-            () = debris.notified() => while remove(&queue, &storage).await {},
+            () = debris.notified() => if is_one_project(&queue, &api).await {
+                while remove(&queue, &storage).await {}
+            },
             // What is found is written down, and the worker's next look sees it.
             _ = sweeps.tick() => match queue.sweep_objects(SWEEP).await {
                 Ok(0) => {}
@@ -31,6 +36,17 @@ pub(super) async fn clean(queue: Queue, storage: Arc<Storage>, debris: Arc<Notif
             },
         }
     }
+}
+
+async fn is_one_project(queue: &Queue, api: &Caller) -> bool {
+    match project::prove(queue, api).await {
+        Ok(()) => return true,
+        Err(doubt @ Doubt::Unproven(_)) => tracing::warn!(%doubt, "no object is removed"),
+        Err(doubt) => {
+            tracing::error!(%doubt, "no object is removed: DATABASE_URL and SUPABASE_URL must name one project")
+        }
+    }
+    false
 }
 
 /// One batch. Says whether there may be more.

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
+use crate::client::Caller;
 use crate::listener::{Listener, Signal};
 use crate::pipeline::{Outcome, Pipeline, StopHandle, Wish, stop};
 use crate::queue::{self, MOST_CLAIMED, Queue, ToDo, WorkerReport};
@@ -58,6 +59,8 @@ pub struct Worker {
     pub listener: Listener,
     /// For cleaning up.
     pub storage: Arc<Storage>,
+    /// The same project's API, by the secret key.
+    pub api: Caller,
     /// What is done with a job.
     pub pipeline: Arc<Pipeline>,
     /// Its numbers.
@@ -102,7 +105,8 @@ impl Worker {
         let (renewing, able) = watch::channel(true);
         helpers.spawn(renewal::renew(self.renewals.clone(), held.clone(), self.settings.lease, renewing));
         let debris = Arc::new(Notify::new());
-        helpers.spawn(janitor::clean(self.queue.clone(), Arc::clone(&self.storage), Arc::clone(&debris)));
+        let (storage, api) = (Arc::clone(&self.storage), self.api.clone());
+        helpers.spawn(janitor::clean(self.queue.clone(), storage, api, Arc::clone(&debris)));
         tracing::info!(worker = %id, name = self.settings.name, jobs = self.settings.jobs, "worker started");
 
         let mut shift = Shift { worker: self, id, held, able, debris, running: HashMap::new(), tasks: JoinSet::new() };

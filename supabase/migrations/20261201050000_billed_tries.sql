@@ -1,9 +1,6 @@
--- Billed tries are counted over workers and attempts: the ledger says of each call whether it may have been paid for, and under which lease.
+-- Billed tries are counted over workers and attempts: the ledger says of each call whether it may have been paid for.
 
-alter table carousel_private.provider_calls
-  add column token bigint,
-  add column unbilled boolean not null default false;
-comment on column carousel_private.provider_calls.token is 'Lease that it was made under: a call that is written down again under the same one is the same call.';
+alter table carousel_private.provider_calls add column unbilled boolean not null default false;
 comment on column carousel_private.provider_calls.unbilled is 'Whether the provider is known not to have billed it. All others count: an image is perhaps paid for twice, and no oftener.';
 
 -- Of calls that earlier versions ended, for the jobs that are under way.

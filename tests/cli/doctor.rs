@@ -359,3 +359,53 @@ async fn a_queue_that_nobody_works_on_and_a_pause_are_warnings() {
     strict.arg("--strict");
     assert_eq!(examined(strict).await.0, 1);
 }
+
+#[tokio::test]
+async fn a_database_and_an_api_of_two_projects_are_told_and_no_worker_starts() {
+    let (one, two) = (Deployment::new().await, Deployment::new().await);
+    let mixed = |mut command: Command| {
+        command.env("SUPABASE_URL", two.stack.url()).env("SUPABASE_SECRET_KEY", two.stack.secret_key());
+        command
+    };
+    let (code, findings) = examined(mixed(doctor(&one))).await;
+    let failed = of(&findings, "failed");
+    let (_, detail, mend) = failed.iter().find(|(check, ..)| *check == "one_project").expect("it is told");
+    assert_eq!(code, 1);
+    let port = one.project.shared.server.port().to_string();
+    assert!(detail.contains(&port) && detail.contains(two.stack.url()), "both are named: {detail}");
+    assert!(mend.contains("same project"), "{mend}");
+    let (code, _, error) = ended(mixed(worker(&one))).await;
+    assert!(code == 1 && error.contains("two projects"), "{error}");
+}
+
+/// An API that does not answer is no other project.
+#[tokio::test]
+async fn an_api_that_is_away_or_has_not_heard_of_the_question_is_told_apart() {
+    let deployment = Deployment::new().await;
+    let owner = &deployment.project.owner;
+    owner.batch_execute("revoke execute on function public.carousel_has_proof(uuid) from service_role").await.unwrap();
+    let (_, findings) = examined(doctor(&deployment)).await;
+    let warned = of(&findings, "warning");
+    assert!(
+        warned.iter().any(|(check, detail, _)| *check == "one_project" && detail.contains("not known")),
+        "{warned:?}"
+    );
+    owner.batch_execute("drop function public.carousel_has_proof(uuid)").await.unwrap();
+    let (code, findings) = examined(doctor(&deployment)).await;
+    assert_eq!(code, 1, "{findings:#?}");
+}
+
+#[tokio::test]
+async fn a_public_bucket_that_the_app_shares_is_warned_of_and_used() {
+    let deployment = Deployment::new().await;
+    let shared =
+        "update storage.buckets set public = true; insert into carousel_private.shared_bucket (public) values (true)";
+    deployment.project.owner.batch_execute(shared).await.unwrap();
+    let (code, findings) = examined(doctor(&deployment)).await;
+    assert_eq!(code, 0, "{findings:#?}");
+    let warned = of(&findings, "warning");
+    assert!(
+        warned.iter().any(|(check, detail, _)| *check == "bucket" && detail.contains("everyone who knows a path")),
+        "{warned:?}"
+    );
+}

@@ -231,21 +231,32 @@ async fn a_file_that_no_job_can_use_is_named_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_refused_job_leaves_no_upload_behind() {
+async fn a_refused_job_takes_back_nothing_and_what_it_uploaded_goes_after_a_day() {
     let deployment = Deployment::new().await;
     let me = deployment.person().await;
     let folder = tempfile::tempdir().unwrap();
-    let (kept, gone) = (photo(folder.path(), "kept.png", 8), photo(folder.path(), "gone.png", 9));
+    let (kept, gone, shared) = (
+        photo(folder.path(), "kept.png", 8),
+        photo(folder.path(), "gone.png", 9),
+        photo(folder.path(), "shared.png", 10),
+    );
     json(person(&me, &["submit", kept.to_str().unwrap(), "-p", "calm", "--json"]), 0).await;
-    let before = objects(&deployment).await;
     // Neither prompt nor slides: the schema's own words are passed on.
-    let arguments = ["submit", kept.to_str().unwrap(), gone.to_str().unwrap()];
+    let arguments = ["submit", kept.to_str().unwrap(), gone.to_str().unwrap(), shared.to_str().unwrap()];
     let error = refused(person(&me, &arguments), 1).await;
     assert!(error.contains("the job was not made") && error.contains("prompt"), "{error}");
-    assert_eq!(objects(&deployment).await, before, "what was there before stays");
     let error = refused(person(&me, &["submit", gone.to_str().unwrap(), "-p", "x", "--run-at", "soon"]), 1).await;
     assert!(error.contains("soon"), "{error}");
-    assert_eq!(objects(&deployment).await, before);
+    assert_eq!(objects(&deployment).await.len(), 3);
+    // Another request has the same photo: names are made of content.
+    let other = json(person(&me, &["submit", shared.to_str().unwrap(), "-p", "calm", "--json"]), 0).await;
+    let admin = deployment.project.admin().await;
+    admin.batch_execute("select carousel_private.sweep_objects('0')").await.unwrap();
+    let doomed = admin.query("select path from carousel_private.storage_cleanup", &[]).await.unwrap();
+    assert_eq!(doomed.len(), 1, "only the photo that no job names");
+    let path = other["job"]["source_paths"][0].as_str().unwrap();
+    assert_ne!(doomed[0].get::<_, &str>(0), path);
+    assert_eq!(me.download(path).await, std::fs::read(&shared).unwrap());
 }
 
 #[tokio::test]

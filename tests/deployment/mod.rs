@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use carousel::client;
 use carousel::listener::Listener;
 use carousel::local::openai::OpenAi;
 use carousel::local::stack::Stack;
@@ -117,12 +118,18 @@ impl Deployment {
 
     /// Starts a worker, with the worker's own role and the secret key.
     pub fn start(&self, pipeline: pipeline::Settings, settings: worker::Settings) -> Running {
+        self.start_beside(&self.stack, pipeline, settings)
+    }
+
+    /// [`Deployment::start`] with the API of `stack`, which may be another deployment's.
+    pub fn start_beside(&self, stack: &Stack, pipeline: pipeline::Settings, settings: worker::Settings) -> Running {
         let database: tokio_postgres::Config = self.project.worker_url().parse().expect("it is a connection string");
         let connect = queue::Settings { database: database.clone(), certificates: Vec::new(), connections: 4 };
+        let url: url::Url = stack.url().parse().expect("it is a URL");
         let storage = Storage::new(storage::Settings {
-            url: self.stack.url().parse().expect("it is a URL"),
+            url: url.clone(),
             certificates: Vec::new(),
-            secret_key: self.stack.secret_key().to_owned().into(),
+            secret_key: stack.secret_key().to_owned().into(),
             bucket: "generated-carousels".to_owned(),
             connect_timeout: Duration::from_secs(5),
             silence_timeout: Duration::from_secs(5),
@@ -148,6 +155,9 @@ impl Deployment {
             renewals: Queue::new(&queue::Settings { connections: 1, ..connect }).expect("a pool can be made"),
             listener: Listener::new(database, queue::tls(&[]).expect("TLS can be set up")),
             storage: Arc::clone(&storage),
+            api: client::Project::new(&url, stack.secret_key().to_owned().into())
+                .expect("a client can be made")
+                .key_holder(),
             pipeline: Arc::new(Pipeline::new(storage, Arc::new(provider), pipeline)),
             settings,
         };

@@ -135,6 +135,15 @@ impl Door {
         admin.query_one("select count(*) from storage.objects", &[]).await.unwrap().get(0)
     }
 
+    /// How many objects of the bucket stay after a day.
+    pub async fn kept(&self) -> i64 {
+        let admin = self.deployment.project.admin().await;
+        admin.batch_execute("select carousel_private.sweep_objects('0')").await.unwrap();
+        let kept = "select count(*) from storage.objects
+            where not exists (select from carousel_private.storage_cleanup where path = name)";
+        admin.query_one(kept, &[]).await.unwrap().get(0)
+    }
+
     /// Waits until nothing goes on any more of requests whose connections have gone. No other request may be sent after it.
     pub async fn settled(&self) {
         self.tasks.close();

@@ -53,7 +53,7 @@ async fn photos_come_with_the_job_and_are_kept_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_refused_form_leaves_no_object_behind() {
+async fn what_a_refused_form_has_uploaded_goes_after_a_day() {
     let door = Door::new().await;
     let anna = door.deployment.person().await;
     let fine = json!({ "prompt": "a cup" });
@@ -84,13 +84,13 @@ async fn a_refused_form_leaves_no_object_behind() {
     for (what, form, status, code) in rows {
         eprintln!("{what}");
         door.refused(door.post(GENERATE, &anna.token).multipart(form), status, code).await;
-        assert_eq!(door.objects().await, 0, "{what}");
+        assert_eq!(door.kept().await, 0, "{what}");
     }
     let forged = job(&fine).part("files", photo());
     door.refused(door.post(GENERATE, "a.b.c").multipart(forged), 401, "unauthorized").await;
     let unbound = door.post(GENERATE, &anna.token).header("content-type", "multipart/form-data").body("x");
     door.refused(unbound, 400, "malformed").await;
-    assert_eq!(door.objects().await, 0);
+    assert_eq!(door.kept().await, 0);
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn a_form_may_bring_more_photos_where_each_slide_sees_its_own() {
 }
 
 #[tokio::test]
-async fn a_file_above_the_limit_is_refused_and_taken_back() {
+async fn a_file_above_the_limit_is_refused_and_the_others_go_after_a_day() {
     let door = Door::new().await;
     let anna = door.deployment.person().await;
     let head = stream::iter([Ok::<_, std::io::Error>(Bytes::from(picture()))]);
@@ -130,13 +130,13 @@ async fn a_file_above_the_limit_is_refused_and_taken_back() {
     let large = Part::stream(Body::wrap_stream(head.chain(rest))).file_name("a.png");
     let form = job(&json!({ "prompt": "a cup" })).part("files", photo()).part("files", large);
     door.refused(door.post(GENERATE, &anna.token).multipart(form), 413, "file_too_large").await;
-    assert_eq!(door.objects().await, 0);
+    assert_eq!((door.objects().await, door.kept().await), (1, 0));
     let form = Form::new().text("job", format!("{{\"prompt\":\"{}\"}}", "x".repeat(5 << 20)));
     door.refused(door.post(GENERATE, &anna.token).multipart(form), 413, "body_too_large").await;
 }
 
 #[tokio::test]
-async fn a_repeated_form_gets_the_first_job_and_its_files_go() {
+async fn a_repeated_form_gets_the_first_job_and_its_files_go_after_a_day() {
     let door = Door::new().await;
     let anna = door.deployment.person().await;
     let request = || {
@@ -150,7 +150,7 @@ async fn a_repeated_form_gets_the_first_job_and_its_files_go() {
     assert_eq!((three.status, &three.body["id"]), (202, &one.body["id"]));
     assert!(three.headers.contains_key("idempotency-replayed"));
     door.settled().await;
-    assert_eq!(door.objects().await, 1);
+    assert_eq!(door.kept().await, 1);
     anna.download(one.body["source_paths"][0].as_str().unwrap()).await;
 }
 
@@ -184,19 +184,19 @@ async fn first_arrived(door: &Door) {
 }
 
 #[tokio::test]
-async fn a_form_that_breaks_off_leaves_no_object_behind() {
+async fn what_a_form_that_breaks_off_has_uploaded_goes_after_a_day() {
     let door = Door::new().await;
     let anna = door.deployment.person().await;
     let stream = broken_off(&door, &anna.token).await;
     first_arrived(&door).await;
     drop(stream);
     door.settled().await;
-    assert_eq!(door.objects().await, 0);
+    assert_eq!(door.kept().await, 0);
     assert_eq!(anna.rest("GET", "image_generation_jobs", None).await.1, json!([]));
 }
 
 #[tokio::test]
-async fn a_form_that_is_under_way_when_the_server_ends_is_taken_back() {
+async fn what_a_form_has_uploaded_when_the_server_ends_goes_after_a_day() {
     let door = Door::new().await;
     let anna = door.deployment.person().await;
     let _stream = broken_off(&door, &anna.token).await;
@@ -205,7 +205,9 @@ async fn a_form_that_is_under_way_when_the_server_ends_is_taken_back() {
     let objects = door.objects().await;
     tokio::time::timeout(Duration::from_secs(180), door.serving).await.expect("the server ends").unwrap();
     let admin = door.deployment.project.admin().await;
-    let left: i64 = admin.query_one("select count(*) from storage.objects", &[]).await.unwrap().get(0);
+    admin.batch_execute("select carousel_private.sweep_objects('0')").await.unwrap();
+    let left = "select count(*) from storage.objects where not exists (select from carousel_private.storage_cleanup where path = name)";
+    let left: i64 = admin.query_one(left, &[]).await.unwrap().get(0);
     assert!(objects > 0 && left == 0, "{objects}, then {left}");
 }
 
@@ -235,4 +237,20 @@ async fn a_token_is_judged_before_the_body_is_asked_for() {
     let mut answer = [0; 12];
     tokio::time::timeout(Duration::from_secs(60), stream.read_exact(&mut answer)).await.expect("it answers").unwrap();
     assert_eq!(&answer, b"HTTP/1.1 401");
+}
+
+/// Storage goes away in the middle of a form.
+#[tokio::test]
+async fn a_source_that_is_left_behind_goes_after_a_day_and_one_that_is_named_meanwhile_stays() {
+    let door = Door::new().await;
+    let anna = door.deployment.person().await;
+    let text = Part::bytes(b"<html>".to_vec()).file_name("a.png").mime_str("image/png").unwrap();
+    let form = job(&json!({ "prompt": "a cup" })).part("files", photo()).part("files", photo()).part("files", text);
+    door.refused(door.post(GENERATE, &anna.token).multipart(form), 415, "source_not_an_image").await;
+    let (_, uploads) = anna.rest("GET", "carousel_uploads?select=path,user_id&order=created_at", None).await;
+    assert_eq!((uploads.as_array().unwrap().len(), &uploads[0]["user_id"]), (2, &json!(anna.id)), "{uploads}");
+    // The person finds one among their files and uses it elsewhere, before the form is over.
+    anna.submit(&json!({ "prompt": "a cup", "source_paths": [uploads[0]["path"]] })).await;
+    assert_eq!((door.objects().await, door.kept().await), (2, 1));
+    assert_eq!(anna.download(uploads[0]["path"].as_str().unwrap()).await, picture());
 }

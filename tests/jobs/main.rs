@@ -11,3 +11,4 @@ mod images;
 mod lifecycle;
 mod outages;
 mod slides;
+mod two_projects;

@@ -5,7 +5,7 @@ use carousel::queue::{Error, Lease};
 use futures::future::join_all;
 
 use crate::project::Project;
-use crate::{begin, claim, insert, make, make_all, queue, text};
+use crate::{begin, claim, insert, make, make_all, objects, queue, text};
 
 /// So many jobs, claimed and started.
 async fn started(project: &Project, jobs: usize) -> Vec<Lease> {
@@ -65,7 +65,7 @@ async fn a_write_that_the_database_refuses_fails_alone() {
     let wishes = leases.iter().zip(&images).enumerate().map(|(index, (lease, image))| {
         // A text that PostgreSQL can't hold.
         let prompt = if index == 5 { "a\0cup" } else { "a cup" };
-        lease.begin_call(*image, "gpt-image-2", None, prompt)
+        lease.begin_call(*image, objects("a.png"), "gpt-image-2", None, prompt)
     });
     for (index, begun) in join_all(wishes).await.into_iter().enumerate() {
         assert_eq!(matches!(begun, Err(Error::Refused(_))), index == 5, "{begun:?}");

@@ -18,7 +18,7 @@ mod published;
 use std::time::Duration;
 
 use carousel::job::{Format, Size};
-use carousel::queue::{Begun, CallId, Error, Lease, Queue, Recorded, Settings};
+use carousel::queue::{Begun, CallId, Error, Lease, Objects, Queue, Recorded, Settings};
 use project::Project;
 use uuid::Uuid;
 
@@ -56,8 +56,13 @@ async fn make_all(lease: &Lease) {
     }
 }
 
+/// A picture of this name, without previews.
+fn objects(name: &str) -> Objects<'_> {
+    Objects { name, previews: 0 }
+}
+
 async fn begin(lease: &Lease, image: Uuid) -> Result<CallId, Error> {
-    match lease.begin_call(image, "gpt-image-2", Some("low"), "a cup").await? {
+    match lease.begin_call(image, objects(&format!("{image}.png")), "gpt-image-2", Some("low"), "a cup").await? {
         Begun::Call(call) => Ok(call),
         other => panic!("nothing keeps it from being made: {other:?}"),
     }

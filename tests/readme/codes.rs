@@ -13,7 +13,7 @@ use carousel::storage::Error as Storage;
 
 use crate::{file, marked, name, readme, table};
 
-/// A failure of every kind that a job can meet. `PublicBucket` stops the worker at its start.
+/// A failure of every kind that a job can meet.
 fn failures() -> Vec<Failure> {
     let told = Box::<Told>::default;
     let said = String::new;

@@ -49,7 +49,7 @@ fn every_column_that_a_client_may_write_is_told_and_no_other() {
         })
         .collect();
     let granted = rights();
-    assert_eq!(granted.len(), 3, "{:?}", granted.keys());
+    assert_eq!(granted.len(), 4, "{:?}", granted.keys());
     assert_eq!(told, granted);
 }
 

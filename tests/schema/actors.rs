@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use carousel::job::{Format, Size};
-use carousel::queue::{Begun, CallId, Error, Fault, Lease, Queue, Recorded};
+use carousel::queue::{Begun, CallId, Error, Fault, Lease, Objects, Queue, Recorded};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio_postgres::Client;
@@ -224,7 +224,8 @@ impl Maker {
 
 /// None when it was perhaps billed for too often already.
 async fn begin(lease: &Lease, image: Uuid) -> Result<Option<CallId>, Error> {
-    match lease.begin_call(image, "gpt-image-2", Some("low"), "a cup").await? {
+    let name = format!("{}.png", Uuid::new_v4());
+    match lease.begin_call(image, Objects { name: &name, previews: 0 }, "gpt-image-2", Some("low"), "a cup").await? {
         Begun::Call(call) => Ok(Some(call)),
         Begun::Spent(_) => Ok(None),
         Begun::Paused(pause) => panic!("nobody paused the provider, but it is, for {pause:?}"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use carousel::queue::{Begun, Fault, Queue, Settings, WorkerReport};
+use carousel::queue::{Begun, Fault, Objects, Queue, Settings, WorkerReport};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -69,7 +69,11 @@ async fn failures_are_counted_by_code_for_a_day() {
     let lease = queue.claim_jobs(Uuid::new_v4(), 1, LEASE).await.unwrap().pop().unwrap();
     let fault = Fault { code: "moderation_blocked", message: "refused", request_id: None };
     for image in lease.start_job().await.unwrap() {
-        let Begun::Call(call) = lease.begin_call(image.id, "gpt-image-2", Some("low"), "a cup").await.unwrap() else {
+        let Begun::Call(call) = lease
+            .begin_call(image.id, Objects { name: "a.png", previews: 0 }, "gpt-image-2", Some("low"), "a cup")
+            .await
+            .unwrap()
+        else {
             panic!("nobody paused the provider");
         };
         lease.record_failure(image.id, Some((call, false)), &fault).await.unwrap();
@@ -162,7 +166,10 @@ async fn an_open_call_is_running_only_while_its_worker_holds_the_job() {
     let begin = async |worker| {
         let lease = queue.claim_jobs(worker, 1, LEASE).await.unwrap().pop().unwrap();
         let image = lease.start_job().await.unwrap().pop().unwrap();
-        lease.begin_call(image.id, "gpt-image-2", Some("low"), "a cup").await.unwrap();
+        lease
+            .begin_call(image.id, Objects { name: "a.png", previews: 0 }, "gpt-image-2", Some("low"), "a cup")
+            .await
+            .unwrap();
     };
     begin(worker).await;
     let columns = "state, worker, model, attempt, age = now() - started_at";

@@ -188,7 +188,7 @@ async fn a_row_that_names_a_source_on_its_way_out_is_refused() {
 }
 
 #[tokio::test]
-async fn a_deleted_account_leaves_its_folder_to_the_sweep() {
+async fn the_rows_of_a_deleted_account_say_which_sources_were_theirs() {
     let project = Project::new().await;
     let user = project.user().await;
     let client = project.signed_in(user).await;
@@ -196,5 +196,5 @@ async fn a_deleted_account_leaves_its_folder_to_the_sweep() {
     template(&client, user, &["b.png"]).await;
     project.admin().await.execute("delete from auth.users where id = $1", &[&user]).await.unwrap();
     assert_eq!(value(&project.owner, &format!("select count(*) from {TEMPLATES}")).await, "0");
-    assert_eq!(doomed(&project).await, "");
+    assert_eq!(doomed(&project).await, "a.png: job deleted, b.png: template deleted");
 }

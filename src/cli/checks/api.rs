@@ -25,10 +25,10 @@ const PICTURES: [&str; 3] = ["image/png", "image/jpeg", "image/webp"];
 /// Largest source that the worker works with.
 const LARGEST: u64 = 50 << 20;
 
-/// Looks at the bucket, and with `wide` at the rows' API.
-pub(super) async fn look(settings: &Settings, wide: bool) -> Report {
+/// Looks at the bucket, and with `wide` at the rows' API. A bucket that is `shared` with the app is as the app wants it.
+pub(super) async fn look(settings: &Settings, wide: bool, shared: bool) -> Report {
     let mut report = Report::default();
-    bucket(&mut report, settings).await;
+    bucket(&mut report, settings, shared).await;
     if wide {
         let secret =
             settings.storage.as_ref().map(|storage| storage.secret_key.expose_secret()).map_err(|first| *first);
@@ -40,7 +40,7 @@ pub(super) async fn look(settings: &Settings, wide: bool) -> Report {
     report
 }
 
-async fn bucket(report: &mut Report, settings: &Settings) {
+async fn bucket(report: &mut Report, settings: &Settings, shared: bool) {
     let settings = match &settings.storage {
         Ok(settings) => settings,
         Err(first) => return report.skipped("bucket", first),
@@ -54,9 +54,6 @@ async fn bucket(report: &mut Report, settings: &Settings) {
         Err(error) => {
             let mend = match error {
                 storage::Error::NoBucket { .. } => "run `carousel migrate` (or `supabase db push`) as postgres",
-                storage::Error::PublicBucket { .. } => {
-                    "update storage.buckets set public = false where id = 'generated-carousels';"
-                }
                 storage::Error::Unauthorized { .. } => "export SUPABASE_SECRET_KEY=sb_secret_...",
                 storage::Error::Connect { .. } | storage::Error::Timeout { .. } | storage::Error::Reset { .. } => {
                     NETWORK
@@ -66,8 +63,15 @@ async fn bucket(report: &mut Report, settings: &Settings) {
             return report.failed("bucket", format!("the bucket generated-carousels can't be used: {error}"), mend);
         }
     };
+    let private = "update storage.buckets set public = false where id = 'generated-carousels';";
     let refused: Vec<&str> = PICTURES.into_iter().filter(|kind| !taken.takes(kind)).collect();
-    if !refused.is_empty() {
+    if taken.is_public && !shared {
+        report.failed(
+            "bucket",
+            "the bucket generated-carousels is public: everyone who knows a path can read it",
+            private,
+        );
+    } else if !refused.is_empty() {
         report.failed(
             "bucket",
             format!("the bucket generated-carousels does not take {}", refused.join(", ")),
@@ -84,6 +88,12 @@ async fn bucket(report: &mut Report, settings: &Settings) {
                 bytes >> 20
             ),
             format!("update storage.buckets set file_size_limit = {LARGEST} where id = 'generated-carousels';"),
+        );
+    } else if taken.is_public {
+        report.warning(
+            "bucket",
+            "the bucket generated-carousels, which the app shares, is public: everyone who knows a path can read photos and pictures",
+            private,
         );
     } else {
         report.passed("bucket", "generated-carousels is private and takes pictures of 50 MB");

@@ -17,14 +17,15 @@ const WIDE: [&str; 4] = ["clock", "broadcasts", "queue", "provider_pause"];
 /// Tokens are judged by clocks; a difference of some seconds is nothing to them.
 const SKEW: Duration = Duration::from_secs(5);
 
-pub(super) async fn look(settings: &Settings, wide: bool) -> Report {
+/// Looks at all of it. Says as well whether the app shares its bucket.
+pub(super) async fn look(settings: &Settings, wide: bool) -> (Report, bool) {
     let mut report = Report::default();
     let database = match &settings.database {
         Ok(database) => database,
         Err(first) => {
             report.skipped("connection", first);
             skip(&mut report, wide, first);
-            return report;
+            return (report, false);
         }
     };
     let (client, connection) = match database.place.connect(database.tls.clone()).await {
@@ -33,12 +34,13 @@ pub(super) async fn look(settings: &Settings, wide: bool) -> Report {
             let Trouble { said, mend } = unreachable(&error, &database.place);
             report.failed("connection", said, mend);
             skip(&mut report, wide, "connection");
-            return report;
+            return (report, false);
         }
     };
     let answer = who(&mut report, &client).await;
     report.refused(&["connection"], answer);
     inside(&mut report, &client, wide).await;
+    let shared = schema::is_bucket_shared(&client).await;
     match Listener::new(database.place.clone(), database.tls.clone()).probe().await {
         Ok(()) => report.passed("listen", "a notification to ourselves arrived"),
         Err(error) => {
@@ -48,7 +50,7 @@ pub(super) async fn look(settings: &Settings, wide: bool) -> Report {
     }
     drop(client);
     connection.abort();
-    report
+    (report, shared)
 }
 
 fn skip(report: &mut Report, wide: bool, first: &str) {

@@ -1,16 +1,18 @@
 //! What can be wrong with a project, its keys and its provider: each check gives a verdict and the line that mends what it found.
 //!
 //! The one home of these checks: `carousel worker` makes those that a job depends on before it starts, `carousel doctor` makes all. What the
-//! schema should be is read from the migrations themselves ([`promises`]). Nothing is changed by looking.
+//! schema should be is read from the migrations themselves ([`promises`]). Nothing is changed by looking, but for a number that [`project`]
+//! writes down.
 
 mod api;
 mod broadcasts;
 mod database;
 mod files;
+mod project;
 mod promises;
 mod queue;
 mod rights;
-mod schema;
+pub(super) mod schema;
 mod settings;
 
 use serde::Serialize;
@@ -120,9 +122,11 @@ pub(super) async fn at_start(command: &WorkerCommand) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Calls what is set up: database, API and provider at once. `wide` adds what no job of the worker's depends on.
+/// Calls what is set up. `wide` adds what no job of the worker's depends on.
 async fn look(report: &mut Report, settings: &Settings, wide: bool) {
-    let (database, api, provider) =
-        tokio::join!(database::look(settings, wide), api::look(settings, wide), api::provider(settings));
-    report.findings.extend([database, api, provider].into_iter().flat_map(|part| part.findings));
+    let ((database, shared), provider) = tokio::join!(database::look(settings, wide), api::provider(settings));
+    // Once the schema has been seen: both depend on what is in it.
+    let usable = database.of(Verdict::Failed).next().is_none();
+    let (api, project) = tokio::join!(api::look(settings, wide, shared), project::look(settings, usable));
+    report.findings.extend([database, api, project, provider].into_iter().flat_map(|part| part.findings));
 }

@@ -68,6 +68,12 @@ pub(super) async fn is_open(report: &mut Report, client: &Client) -> Result<bool
     Ok(false)
 }
 
+/// Whether the app had the bucket before, and shares it. What can't be asked is not shared.
+pub(in crate::cli) async fn is_bucket_shared(client: &Client) -> bool {
+    let shared = "select exists (select from carousel_private.shared_bucket)";
+    client.query_one(shared, &[]).await.is_ok_and(|row| row.get(0))
+}
+
 /// Looks at migrations and objects, row level security, and the publication.
 pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Error> {
     // The worker's own role need not see the history.

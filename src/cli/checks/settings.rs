@@ -24,6 +24,7 @@ pub(super) struct Settings {
 /// The way to the database.
 pub(super) struct Database {
     pub(super) place: tokio_postgres::Config,
+    pub(super) certificates: Vec<CertificateDer<'static>>,
     pub(super) tls: MakeRustlsConnect,
 }
 
@@ -49,8 +50,9 @@ pub(super) fn read(command: &WorkerCommand) -> (Report, Settings) {
     let trusted =
         report.trusted("database_ca", "CAROUSEL_DATABASE_CA", "the database", command.database.certificates());
     let database = place.and_then(|place| {
-        let tls = queue::tls(&trusted?).map_err(|_| "database_ca")?;
-        Ok(Database { place, tls })
+        let certificates = trusted?;
+        let tls = queue::tls(&certificates).map_err(|_| "database_ca")?;
+        Ok(Database { place, certificates, tls })
     });
     let url = report.setting(
         "supabase_url",
@@ -144,7 +146,7 @@ impl Report {
 }
 
 /// Host, port and role of a database, without the password.
-fn named(database: &tokio_postgres::Config) -> String {
+pub(super) fn named(database: &tokio_postgres::Config) -> String {
     use tokio_postgres::config::Host;
     let host = match database.get_hosts().first() {
         Some(Host::Tcp(name)) => name.clone(),

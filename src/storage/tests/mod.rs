@@ -101,10 +101,10 @@ async fn a_check_names_what_is_wrong() {
         answer("200 OK", JSON, body)
     };
     let cases = [
-        (bucket(false, "\"\""), "Ok"),
-        (bucket(false, "null"), "Ok"),
-        (bucket(true, "\"\""), "Err(PublicBucket"),
-        (bucket(true, "null"), "Err(PublicBucket"),
+        (bucket(false, "\"\""), "Ok(Taken { is_public: false"),
+        (bucket(false, "null"), "Ok(Taken { is_public: false"),
+        (bucket(true, "\"\""), "Ok(Taken { is_public: true"),
+        (bucket(true, "null"), "Ok(Taken { is_public: true"),
         (refusal("404", "Bucket not found", "Bucket not found"), "Err(NoBucket"),
         (refusal("403", "Unauthorized", "Invalid Compact JWS"), "Err(Unauthorized"),
         (answer("401 Unauthorized", JSON, r#"{"message":"Invalid API key"}"#), "Err(Unauthorized"),
