@@ -172,10 +172,15 @@ impl Caller {
         Subscription::open(self, changes).await
     }
 
+    /// Listens on the channel of a person; see [`Subscription::of_person`].
+    pub async fn changes_of_person(&self, person: Uuid) -> Result<Subscription, Error> {
+        Subscription::of_person(self, person).await
+    }
+
     /// Listens for changes of a job and its images: on its owner's channel, where there may be others' as well, and where the project has no such
     /// channels on the tables.
     pub async fn changes_of(&self, job: Uuid, owner: Uuid) -> Result<Subscription, Error> {
-        match Subscription::of_person(self, owner).await {
+        match self.changes_of_person(owner).await {
             Err(Error::Forbidden { message }) => {
                 tracing::debug!(message, "there is no channel of the owner's, listening to the tables instead");
                 let of = |table: &str, column: &str| Change {

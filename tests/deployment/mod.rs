@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carousel::client;
+use carousel::client::{self, Change, Subscription};
 use carousel::listener::Listener;
 use carousel::local::openai::OpenAi;
 use carousel::local::stack::Stack;
@@ -271,20 +271,19 @@ impl Person<'_> {
         .await
     }
 
+    /// Listens to the rows of a table, as a browser does.
+    pub async fn changes(&self, change: Change) -> Subscription {
+        let stack = &self.deployment.stack;
+        let url = stack.url().parse().expect("it is a URL");
+        let project = client::Project::new(&url, stack.publishable_key().to_owned().into()).expect("it can be reached");
+        let caller = project.person(&self.token).expect("it is a token");
+        caller.changes(&[change]).await.expect("Realtime answers")
+    }
+
     /// Waits until the job's row is as `wanted`, looking at each change of it that Realtime shows.
     pub async fn until(&self, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        use carousel::client::{Change, Subscription};
-        let stack = &self.deployment.stack;
         let change = Change { table: "image_generation_jobs".to_owned(), filter: Some(format!("id=eq.{id}")) };
-        let mut changes = Subscription::open(
-            stack.url(),
-            &std::sync::Arc::new(carousel::outgoing::tls(&[]).unwrap()),
-            stack.publishable_key(),
-            &self.token,
-            &[change],
-        )
-        .await
-        .expect("Realtime answers");
+        let mut changes = self.changes(change).await;
         let waiting = async {
             loop {
                 let job = self.job(id).await;

@@ -1,5 +1,6 @@
 //! What comes out: sizes, bytes, previews, rows.
 
+use carousel::client::Change;
 use carousel::image;
 use carousel::job::{Format, Size};
 use serde_json::json;
@@ -120,18 +121,8 @@ async fn partial_previews_are_shown_on_the_row_and_go_when_the_image_is_there() 
 
 /// Waits for a preview on the job's image row.
 async fn shown_preview(person: &crate::deployment::Person<'_>, job: &str) -> String {
-    use carousel::client::{Change, Subscription};
-    let stack = &person.deployment.stack;
     let change = Change { table: "generated_carousel_images".to_owned(), filter: Some(format!("job_id=eq.{job}")) };
-    let mut changes = Subscription::open(
-        stack.url(),
-        &std::sync::Arc::new(carousel::outgoing::tls(&[]).unwrap()),
-        stack.publishable_key(),
-        &person.token,
-        &[change],
-    )
-    .await
-    .unwrap();
+    let mut changes = person.changes(change).await;
     loop {
         if let Some(path) =
             person.images(job).await.first().and_then(|image| image["preview_path"].as_str().map(str::to_owned))

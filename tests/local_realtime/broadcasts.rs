@@ -1,6 +1,6 @@
 //! Broadcasts and presence: client to client, over HTTP, from the database; public and private.
 
-use carousel::client::{Error, Kind, Subscription};
+use carousel::client::{Error, Kind};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -107,8 +107,8 @@ async fn the_database_broadcasts_when_its_transaction_commits() {
 #[tokio::test]
 async fn a_subscription_to_a_persons_channel_hears_of_rows_and_ends_when_the_channel_does() {
     let project = Project::new("person").await;
-    let token = project.token(ANNA);
-    let open = || Subscription::of_person(&project.url, PUBLISHABLE, &token, ANNA.parse().unwrap());
+    let caller = project.caller(&project.token(ANNA)).unwrap();
+    let open = || caller.changes_of_person(ANNA.parse().unwrap());
     let refused = open().await.err().expect("there is no such channel yet");
     assert!(matches!(refused, Error::Forbidden { .. }), "{refused:?}");
     let policy = "create policy own on realtime.messages for select to authenticated

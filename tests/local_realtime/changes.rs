@@ -1,11 +1,11 @@
 //! Table changes: what a subscriber gets, and what it never gets. That nothing came is shown by a later row that does come.
 
-use carousel::client::{Change, Kind, Subscription};
+use carousel::client::{Change, Kind};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::peer::Peer;
-use crate::project::{ANNA, BERT, PATIENCE, PUBLISHABLE, Project, ids_until, next};
+use crate::project::{ANNA, BERT, PATIENCE, Project, ids_until, next};
 
 #[tokio::test]
 async fn a_row_arrives_with_its_values_as_json() {
@@ -71,16 +71,7 @@ async fn filters_choose_rows_by_their_columns_types() {
     for (filter, ids) in chosen {
         let notes = Change { table: "notes".to_owned(), filter: Some(filter.to_owned()) };
         let end = Change { table: "unpublished".to_owned(), filter: None };
-        let token = project.token(ANNA);
-        let subscription = Subscription::open(
-            &project.url,
-            &std::sync::Arc::new(carousel::outgoing::tls(&[]).unwrap()),
-            PUBLISHABLE,
-            &token,
-            &[notes, end],
-        )
-        .await
-        .unwrap();
+        let subscription = project.listen(&project.token(ANNA), &[notes, end]).await.unwrap();
         listening.push((subscription, filter, ids));
     }
     let rows = format!(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carousel::client::{Change, Error, Event, Subscription};
+use carousel::client::{self, Change, Error, Event, Subscription};
 use carousel::local::caller::Keys;
 use carousel::local::postgres::{ADMIN, Server};
 use carousel::local::realtime::{Realtime, router};
@@ -99,16 +99,19 @@ impl Project {
         self.subscribe_to("notes", user, filter).await
     }
 
+    /// Listens to these changes with a token, which need not be a good one.
+    pub async fn listen(&self, token: &str, changes: &[Change]) -> Result<Subscription, Error> {
+        self.caller(token)?.changes(changes).await
+    }
+
+    pub fn caller(&self, token: &str) -> Result<client::Caller, Error> {
+        let project = client::Project::new(&self.url.parse().unwrap(), PUBLISHABLE.to_owned().into()).unwrap();
+        project.person(token)
+    }
+
     pub async fn subscribe_to(&self, table: &str, user: &str, filter: Option<&str>) -> Result<Subscription, Error> {
         let change = Change { table: table.to_owned(), filter: filter.map(str::to_owned) };
-        Subscription::open(
-            &self.url,
-            &std::sync::Arc::new(carousel::outgoing::tls(&[]).unwrap()),
-            PUBLISHABLE,
-            &self.token(user),
-            &[change],
-        )
-        .await
+        self.listen(&self.token(user), &[change]).await
     }
 
     /// Names of the database's replication slots.
