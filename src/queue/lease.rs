@@ -42,7 +42,7 @@ pub struct Objects<'a> {
 }
 
 /// Row of `carousel_private.provider_calls` that is open while a paid call runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallId {
     id: i64,
     /// How many calls for the same image may have been billed before it, whoever made them.

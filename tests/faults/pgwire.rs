@@ -17,7 +17,7 @@ pub fn refusal(severity: &str, code: &str, words: &str) -> Vec<u8> {
     }
     body.push(0);
     let length = u32::try_from(body.len() + 4).expect("it is short");
-    [&[b'E'], &length.to_be_bytes()[..], &body].concat()
+    [&b"E"[..], &length.to_be_bytes()[..], &body].concat()
 }
 
 /// Refuses a session that is about to begin.

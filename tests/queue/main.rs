@@ -61,15 +61,20 @@ fn objects(name: &str) -> Objects<'_> {
     Objects { name, previews: 0 }
 }
 
+/// Begins a call, which is unlike any other by its name.
 async fn begin(lease: &Lease, image: Uuid) -> Result<CallId, Error> {
-    match lease.begin_call(image, objects(&format!("{image}.png")), "gpt-image-2", Some("low"), "a cup").await? {
+    begin_as(lease, image, &format!("{}.png", Uuid::new_v4())).await
+}
+
+async fn begin_as(lease: &Lease, image: Uuid, name: &str) -> Result<CallId, Error> {
+    match lease.begin_call(image, objects(name), "gpt-image-2", Some("low"), "a cup").await? {
         Begun::Call(call) => Ok(call),
         other => panic!("nothing keeps it from being made: {other:?}"),
     }
 }
 
 async fn make(lease: &Lease, image: Uuid) -> Result<(), Error> {
-    let call = begin(lease, image).await?;
+    let call = begin_as(lease, image, &format!("{image}.png")).await?;
     record(lease, image, call).await
 }
 
