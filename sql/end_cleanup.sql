@@ -4,4 +4,4 @@ with gone as (
 )
 delete from public.carousel_uploads upload
 using gone
-where upload.path = gone.path and upload.path = any (array(select path from gone)) and upload.created_at <= gone.created_at
+where upload.path = gone.path and upload.path = any (array(select path from gone)) and upload.renewed_at <= gone.created_at

@@ -5,7 +5,21 @@ export type Database = {
   
   "public": {
           Tables: {
-            "generated_carousel_images": {
+            "carousel_uploads": {
+                  Row: {
+                    "created_at": string,"is_named": boolean,"path": string,"renewed_at": string,"user_id": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "created_at"?: string,"is_named"?: boolean,"path": string,"renewed_at"?: string,"user_id"?: string
+                  }
+                  Update: {
+                    "created_at"?: string,"is_named"?: boolean,"path"?: string,"renewed_at"?: string,"user_id"?: string
+                  }
+                  Relationships: [
+                    
+                  ]
+                },"generated_carousel_images": {
                   Row: {
                     "aspect_ratio": string,"bytes": number | null,"carousel_id": string,"completed_at": string | null,"cost_usd": number | null,"created_at": string,"duration_ms": number | null,"error_code": string | null,"error_message": string | null,"height": number | null,"id": string,"is_favorite": boolean,"job_id": string,"mime_type": string | null,"model": string | null,"preview_path": string | null,"prompt": string | null,"provider_request_id": string | null,"quality": string | null,"sha256": string | null,"slide": number,"status": string,"storage_path": string | null,"thumbhash": string | null,"updated_at": string,"usage": Json | null,"user_id": string,"variant": number,"width": number | null
                   }
@@ -79,7 +93,10 @@ isOneToOne: false
                 }
           }
           Functions: {
-            "search_text":
+            "carousel_has_proof":
+{ Args: { "nonce": string }; Returns: boolean
+                           },
+"search_text":
 { Args: { "template": Omit<Database["public"]['Tables']["image_generation_templates"]['Row'], Database["public"]['Tables']["image_generation_templates"]['ComputedFields']> }; Returns: string
                            }
           }

@@ -134,6 +134,6 @@ pub async fn connect(url: &str) -> anyhow::Result<Client> {
 
 /// Whoever signed in to `stack` with this token.
 pub fn caller(stack: &Stack, token: &str) -> anyhow::Result<client::Caller> {
-    let project = client::Project::new(&stack.url().parse()?, stack.publishable_key().to_owned().into())?;
+    let project = client::Project::new(&stack.url().parse()?, stack.publishable_key().to_owned().into(), &[])?;
     Ok(project.person(token)?)
 }

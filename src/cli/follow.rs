@@ -178,9 +178,15 @@ impl Known {
         serde_json::from_value(Value::Object(row)).ok()
     }
 
+    /// Remembers a row, and says whether it is another state than the one that was shown, not the same with what was not told of it before.
     fn is_new(&mut self, id: Uuid, row: &impl Serialize) -> bool {
         let row = serde_json::to_value(row).unwrap_or_default();
-        self.rows.insert(id, row.clone()) != Some(row)
+        let is_same = self.rows.get(&id).and_then(Value::as_object).is_some_and(|known| {
+            let is_same_state = known.get("updated_at").is_some_and(|at| !at.is_null() && *at == row["updated_at"]);
+            known.iter().all(|(name, value)| *value == row[name] || (is_same_state && value.is_null()))
+        });
+        self.rows.insert(id, row);
+        !is_same
     }
 }
 
@@ -199,6 +205,19 @@ mod tests {
             "created_at": "2026-11-25T10:00:00+00:00", "updated_at": "2026-11-25T10:00:00.5+00:00",
         });
         serde_json::from_value(row).expect("it is a row")
+    }
+
+    #[test]
+    fn what_was_not_told_of_a_state_does_not_make_it_another() {
+        let mut known = Known::default();
+        let mut row = serde_json::to_value(job()).expect("it is a row");
+        assert!(known.is_new(Uuid::nil(), &row));
+        row["title"] = json!("as it was all the time");
+        assert!(!known.is_new(Uuid::nil(), &row));
+        row["title"] = json!("another one in the same transaction");
+        assert!(known.is_new(Uuid::nil(), &row));
+        row["updated_at"] = json!("2026-11-25T10:00:00.75+00:00");
+        assert!(known.is_new(Uuid::nil(), &row));
     }
 
     fn told(known: &mut Known, record: Value) -> (Vec<(String, i32)>, bool) {

@@ -56,7 +56,7 @@ impl WorkerCommand {
     fn build(&self) -> anyhow::Result<worker::Worker> {
         let database = self.database.settings()?;
         let place = self.supabase.storage()?;
-        let api = Project::new(&place.url, place.secret_key.clone())?.key_holder();
+        let api = Project::new(&place.url, place.secret_key.clone(), &place.certificates)?.key_holder();
         let storage = Arc::new(Storage::new(place)?);
         let provider = Arc::new(Provider::new(self.provider.settings()?)?);
         let listener = Listener::new(database.database.clone(), queue::tls(&database.certificates)?);

@@ -74,20 +74,12 @@ struct Shared {
 }
 
 impl Project {
-    /// The project at `url`. The key is the publishable one, with which people act by their tokens, or the secret one, which acts by itself. Connects to
-    /// nothing.
+    /// The project at `url`. The key is the publishable one, with which people act by their tokens, or the secret one, which acts by itself. The
+    /// certificates are trusted besides those of the public authorities. Connects to nothing.
     ///
     /// # Errors
-    /// When the URL or the key can't stand in a request.
-    pub fn new(url: &Url, key: SecretString) -> Result<Self, Unusable> {
-        Self::trusting(url, key, &[])
-    }
-
-    /// [`Project::new`], trusting these certificates besides those of the public authorities.
-    ///
-    /// # Errors
-    /// When one of them can't be trusted, or one of the others can't stand in a request.
-    pub fn trusting(url: &Url, key: SecretString, certificates: &[CertificateDer<'static>]) -> Result<Self, Unusable> {
+    /// When the URL or the key can't stand in a request, or one of the certificates can't be trusted.
+    pub fn new(url: &Url, key: SecretString, certificates: &[CertificateDer<'static>]) -> Result<Self, Unusable> {
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(Unusable("SUPABASE_URL must begin with https:// or http:// and name a host".to_owned()));
         }
@@ -214,7 +206,7 @@ mod tests {
     use super::*;
 
     fn project(key: &str) -> Result<Project, Unusable> {
-        Project::new(&"http://127.0.0.1:1".parse().unwrap(), key.to_owned().into())
+        Project::new(&"http://127.0.0.1:1".parse().unwrap(), key.to_owned().into(), &[])
     }
 
     #[test]

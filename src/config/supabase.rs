@@ -85,7 +85,7 @@ impl Supabase {
     /// # Errors
     /// When the URL is missing, or the certificates can't be trusted.
     pub fn project_by(&self, key: SecretString) -> anyhow::Result<crate::client::Project> {
-        Ok(crate::client::Project::trusting(&self.url()?, key, &self.certificates()?)?)
+        Ok(crate::client::Project::new(&self.url()?, key, &self.certificates()?)?)
     }
 
     /// The certificates to trust besides the public authorities'.

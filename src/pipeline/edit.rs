@@ -16,7 +16,7 @@ use crate::failure::{Failure, Reach, Verdict, judge};
 use crate::image::{self, Checked};
 use crate::job::{Image, Job};
 use crate::provider::{self, Answer, Edit, Partial, size_for};
-use crate::queue::{Begun, CallId, Fault, Lease, Objects, Recorded};
+use crate::queue::{self, Begun, CallId, Fault, Lease, Objects, Recorded};
 use crate::telemetry::metrics;
 
 /// The provider takes no longer prompts.
@@ -88,8 +88,10 @@ impl Pipeline {
                     counted.ended("ok");
                     return Ok(());
                 }
+                // Whoever has the lease by now may have said what became of it.
+                Err(lost @ Failure::Queue(queue::Error::Lost)) => return Err(lost),
                 Err(failure @ Failure::Queue(_)) => {
-                    // So that the books say what became of it. The lease may be lost, or the database refuse this as well.
+                    // So that the books say what became of it. The database may refuse this as well.
                     let ended = lease.end_call(call, failure.code(), failure.request_id(), failure.is_unbilled()).await;
                     if let Err(error) = ended {
                         tracing::debug!(job = %lease.job.id, image = %image.id, %error, "a call stays without an end");

@@ -11,16 +11,18 @@ create table public.carousel_uploads (
   user_id uuid not null default auth.uid(),
   is_named boolean not null default false,
   created_at timestamptz not null default now(),
+  renewed_at timestamptz not null default now(),
   constraint declared_in_own_sources check (starts_with(path, user_id::text || '/sources/'))
 );
 create index carousel_uploads_of_user on public.carousel_uploads (user_id, created_at);
-create index carousel_uploads_unnamed on public.carousel_uploads (created_at) where not is_named;
+create index carousel_uploads_unnamed on public.carousel_uploads (renewed_at) where not is_named;
 
 comment on table public.carousel_uploads is 'Sources, written down before they are uploaded. What no template and no job names after a day is removed from the bucket.';
 comment on column public.carousel_uploads.path is 'Object in the bucket generated-carousels, in the owner''s sources.';
 comment on column public.carousel_uploads.user_id is 'Owner; filled with the signed-in user.';
 comment on column public.carousel_uploads.is_named is 'Whether a template or a job was found to name it. Then it goes when the last of them is deleted.';
-comment on column public.carousel_uploads.created_at is 'When it was last written down.';
+comment on column public.carousel_uploads.created_at is 'When it was written down. An object that was there before is not carousel''s, and stays.';
+comment on column public.carousel_uploads.renewed_at is 'When it was last written down: its day begins anew.';
 
 alter table public.carousel_uploads enable row level security;
 
@@ -52,9 +54,10 @@ begin
   perform carousel_private.require_own_paths(new.user_id, array[new.path]);
   -- Not the time of the transaction: it may have waited for a sweep that began later.
   new.created_at := clock_timestamp();
+  new.renewed_at := new.created_at;
   new.is_named := false;
   -- Written down before: its day begins anew. A sweep that looks at it is waited for.
-  update public.carousel_uploads set created_at = clock_timestamp(), is_named = false where path = new.path and user_id = new.user_id;
+  update public.carousel_uploads set renewed_at = clock_timestamp(), is_named = false where path = new.path and user_id = new.user_id;
   if found then
     new := null;
   end if;
@@ -127,10 +130,10 @@ declare
   found_objects integer;
 begin
   with old as materialized (
-    select path, user_id
+    select path, user_id, created_at
     from public.carousel_uploads
-    where not is_named and created_at < now() - older_than
-    order by created_at
+    where not is_named and renewed_at < now() - older_than
+    order by renewed_at
     limit 10000
     for update skip locked
   ),
@@ -145,14 +148,15 @@ begin
   judged as materialized (
     select old.path, old.path in (select path from named) as is_named, (
       select greatest(object.created_at, object.updated_at)
-      from storage.objects object where object.bucket_id = 'generated-carousels' and object.name = old.path
+      from storage.objects object
+      where object.bucket_id = 'generated-carousels' and object.name = old.path and object.created_at >= old.created_at
     ) as stored_at
     from old
   ),
   kept as (
     update public.carousel_uploads upload set is_named = true from judged where upload.path = judged.path and judged.is_named
   ),
-  -- It never came, or its owner has removed it.
+  -- It never came, or its owner has removed it; or something else had this path before.
   forgotten as (
     delete from public.carousel_uploads upload using judged
     where upload.path = judged.path and not judged.is_named and judged.stored_at is null
@@ -201,7 +205,7 @@ begin
   owner := split_part(source, '/', 1);
   return exists (select from public.image_generation_templates where user_id = owner and source = any (source_paths))
     or exists (select from public.image_generation_jobs where user_id = owner and source = any (source_paths))
-    or exists (select from public.carousel_uploads where path = source and created_at > since)
+    or exists (select from public.carousel_uploads where path = source and renewed_at > since)
     or exists (
       select from storage.objects object
       where object.bucket_id = 'generated-carousels' and object.name = source
@@ -234,9 +238,13 @@ begin
         from public.image_generation_jobs job cross join unnest(job.source_paths) as path
         where job.user_id in (select user_id from removed)
     ) as unnamed
-    -- In a bucket that the app shares, what was not written down is the app's.
+    -- In a bucket that the app shares, what was not written down before it was made is the app's.
     where not exists (select from carousel_private.shared_bucket)
-      or exists (select from public.carousel_uploads upload where upload.path = unnamed.path);
+      or exists (
+        select from public.carousel_uploads upload
+        join storage.objects object on object.bucket_id = 'generated-carousels' and object.name = upload.path
+        where upload.path = unnamed.path and object.created_at >= upload.created_at
+      );
   return null;
 end
 $$;

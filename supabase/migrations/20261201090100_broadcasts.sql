@@ -86,7 +86,8 @@ begin
             'slide', changed.slide, 'aspect_ratio', changed.aspect_ratio, 'status', changed.status,
             'storage_path', changed.storage_path, 'preview_path', changed.preview_path, 'thumbhash', changed.thumbhash,
             'width', changed.width, 'height', changed.height, 'bytes', changed.bytes, 'mime_type', changed.mime_type,
-            'cost_usd', changed.cost_usd, 'error_code', changed.error_code, 'error_message', left(changed.error_message, 500),
+            'sha256', changed.sha256, 'model', changed.model, 'quality', changed.quality, 'usage', changed.usage,
+            'duration_ms', changed.duration_ms, 'cost_usd', changed.cost_usd, 'error_code', changed.error_code, 'error_message', left(changed.error_message, 500),
             'is_favorite', changed.is_favorite, 'created_at', changed.created_at, 'completed_at', changed.completed_at,
             'updated_at', changed.updated_at
           )

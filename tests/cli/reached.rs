@@ -17,7 +17,7 @@ use crate::doctor::{doctor, examined};
 use crate::submit::photo;
 
 /// What talks to the project or the provider, by the doctor's checks.
-const CALLS: [&str; 5] = ["bucket", "secret_key_rows", "publishable_key_rows", "realtime", "provider"];
+const CALLS: [&str; 6] = ["bucket", "secret_key_rows", "publishable_key_rows", "realtime", "one_project", "provider"];
 
 /// A proxy that leads names, which nobody else knows, to servers of this machine.
 struct Proxy {
@@ -219,7 +219,7 @@ async fn an_authority_of_ones_own_is_trusted_for_the_project_where_it_is_named()
     let deployment = Deployment::new().await;
     let (gateway, file) = gateway(&deployment).await;
     let proxy = Proxy::new(vec![("project.example", gateway)]).await;
-    let project = &CALLS[..4];
+    let project = &CALLS[..5];
     let examination = |url: String| {
         let mut command = doctor(&deployment);
         command.env("SUPABASE_URL", url);

@@ -245,7 +245,7 @@ async fn a_refused_job_takes_back_nothing_and_what_it_uploaded_goes_after_a_day(
     let arguments = ["submit", kept.to_str().unwrap(), gone.to_str().unwrap(), shared.to_str().unwrap()];
     let error = refused(person(&me, &arguments), 1).await;
     assert!(error.contains("the job was not made") && error.contains("prompt"), "{error}");
-    let error = refused(person(&me, &["submit", gone.to_str().unwrap(), "-p", "x", "--run-at", "soon"]), 1).await;
+    let error = refused(person(&me, &["submit", gone.to_str().unwrap(), "-p", "x", "--run-at", "soon"]), 2).await;
     assert!(error.contains("soon"), "{error}");
     assert_eq!(objects(&deployment).await.len(), 3);
     // Another request has the same photo: names are made of content.

@@ -16,12 +16,12 @@ use deployment::Deployment;
 fn project(deployment: &Deployment) -> Project {
     let stack = &deployment.stack;
     let url = stack.url().parse().expect("it is a URL");
-    Project::new(&url, stack.publishable_key().to_owned().into()).expect("a project can be called")
+    Project::new(&url, stack.publishable_key().to_owned().into(), &[]).expect("a project can be called")
 }
 
 /// Somebody who holds the secret key.
 fn operator(deployment: &Deployment) -> Caller {
     let stack = &deployment.stack;
     let url = stack.url().parse().expect("it is a URL");
-    Project::new(&url, stack.secret_key().to_owned().into()).expect("a project can be called").key_holder()
+    Project::new(&url, stack.secret_key().to_owned().into(), &[]).expect("a project can be called").key_holder()
 }

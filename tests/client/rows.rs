@@ -90,7 +90,7 @@ async fn what_goes_wrong_is_told_by_its_meaning() {
         other => panic!("{other:?}"),
     }
     let nowhere =
-        carousel::client::Project::new(&"http://127.0.0.1:1".parse().unwrap(), "k".to_owned().into()).unwrap();
+        carousel::client::Project::new(&"http://127.0.0.1:1".parse().unwrap(), "k".to_owned().into(), &[]).unwrap();
     assert!(matches!(nowhere.key_holder().job(Uuid::nil()).await, Err(Error::Unreachable { .. })));
 }
 

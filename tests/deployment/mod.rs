@@ -155,7 +155,7 @@ impl Deployment {
             renewals: Queue::new(&queue::Settings { connections: 1, ..connect }).expect("a pool can be made"),
             listener: Listener::new(database, queue::tls(&[]).expect("TLS can be set up")),
             storage: Arc::clone(&storage),
-            api: client::Project::new(&url, stack.secret_key().to_owned().into())
+            api: client::Project::new(&url, stack.secret_key().to_owned().into(), &[])
                 .expect("a client can be made")
                 .key_holder(),
             pipeline: Arc::new(Pipeline::new(storage, Arc::new(provider), pipeline)),
@@ -275,7 +275,8 @@ impl Person<'_> {
     pub async fn changes(&self, change: Change) -> Subscription {
         let stack = &self.deployment.stack;
         let url = stack.url().parse().expect("it is a URL");
-        let project = client::Project::new(&url, stack.publishable_key().to_owned().into()).expect("it can be reached");
+        let project =
+            client::Project::new(&url, stack.publishable_key().to_owned().into(), &[]).expect("it can be reached");
         let caller = project.person(&self.token).expect("it is a token");
         caller.changes(&[change]).await.expect("Realtime answers")
     }

@@ -45,7 +45,7 @@ impl Door {
     pub async fn with(settings: Settings) -> Self {
         let deployment = Deployment::new().await;
         let url = deployment.stack.url().parse().unwrap();
-        let project = Project::new(&url, deployment.stack.publishable_key().to_owned().into()).unwrap();
+        let project = Project::new(&url, deployment.stack.publishable_key().to_owned().into(), &[]).unwrap();
         Self::on(deployment, project, settings).await
     }
 

@@ -74,7 +74,8 @@ async fn the_process_is_healthy_while_the_project_is_away_and_is_not_ready() {
         (200, json!({ "ready": true, "checks": [{ "name": "project", "ready": true }] }))
     );
 
-    let nowhere = Project::new(&"http://127.0.0.1:1".parse().unwrap(), "sb_publishable_x".to_owned().into()).unwrap();
+    let nowhere =
+        Project::new(&"http://127.0.0.1:1".parse().unwrap(), "sb_publishable_x".to_owned().into(), &[]).unwrap();
     let door = Door::on(Deployment::new().await, nowhere, settings()).await;
     assert_eq!(door.send(door.request(Method::GET, "/healthz")).await.status, 200);
     let ready = door.send(door.request(Method::GET, "/readyz")).await;

@@ -106,13 +106,13 @@ async fn a_form_may_bring_more_photos_where_each_slide_sees_its_own() {
     let named =
         door.send(door.post(GENERATE, &anna.token).multipart(photos(Form::new()).text("job", named.to_string()))).await;
     assert_eq!((named.status, &named.body["slide_sources"][1]), (202, &json!([17])), "{}", named.body);
-    let before = door.objects().await;
+    let before = door.kept().await;
     for shared in [json!({ "prompt": "a cup" }), json!({ "prompt": "a cup", "slides_from": "prompts" })] {
         let behind = photos(Form::new()).text("job", shared.to_string());
         door.refused(door.post(GENERATE, &anna.token).multipart(behind), 400, "too_many_sources").await;
         door.refused(door.post(GENERATE, &anna.token).multipart(photos(job(&shared))), 400, "too_many_sources").await;
     }
-    assert_eq!(door.objects().await, before);
+    assert_eq!(door.kept().await, before, "what a refused form has brought goes after a day");
     for wrong in [json!("1"), json!([1]), json!([[1.5]]), json!([[-1]]), json!([["1"]])] {
         let wrong = json!({ "prompt": "a cup", "source_paths": each.body["source_paths"], "slide_sources": wrong });
         door.refused(door.post(GENERATE, &anna.token).json(&wrong), 400, "malformed").await;

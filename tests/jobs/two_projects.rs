@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use carousel::client;
+use carousel::project::{Doubt, prove};
+use carousel::queue::{self, Queue};
+
 use crate::deployment::{Deployment, picture};
 
 /// Asks until the number is there.
@@ -38,4 +42,21 @@ async fn nothing_is_removed_from_another_projects_bucket() {
     .await;
     whole.drain().await;
     assert_eq!(anna.download(&path).await, picture());
+}
+
+#[tokio::test]
+async fn an_api_that_can_not_answer_is_told_from_one_of_another_project() {
+    let deployment = Deployment::new().await;
+    let database = deployment.project.worker_url().parse().unwrap();
+    let queue = Queue::new(&queue::Settings { database, certificates: Vec::new(), connections: 1 }).unwrap();
+    let (url, key) = (deployment.stack.url().parse().unwrap(), deployment.stack.secret_key().to_owned().into());
+    let api = client::Project::new(&url, key, &[]).unwrap().key_holder();
+    prove(&queue, &api).await.expect("it is one project");
+    let owner = &deployment.project.owner;
+    owner.batch_execute("revoke execute on function public.carousel_has_proof(uuid) from service_role").await.unwrap();
+    let doubt = prove(&queue, &api).await.unwrap_err();
+    assert!(matches!(doubt, Doubt::Unproven(_)), "{doubt:?}");
+    owner.batch_execute("drop function public.carousel_has_proof(uuid)").await.unwrap();
+    let doubt = prove(&queue, &api).await.unwrap_err();
+    assert!(matches!(doubt, Doubt::Unknown), "{doubt:?}");
 }

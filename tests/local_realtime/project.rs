@@ -105,7 +105,7 @@ impl Project {
     }
 
     pub fn caller(&self, token: &str) -> Result<client::Caller, Error> {
-        let project = client::Project::new(&self.url.parse().unwrap(), PUBLISHABLE.to_owned().into()).unwrap();
+        let project = client::Project::new(&self.url.parse().unwrap(), PUBLISHABLE.to_owned().into(), &[]).unwrap();
         project.person(token)
     }
 

@@ -77,9 +77,9 @@ await claim('the template that it made brings it back, and words that nobody gav
 
 await claim('which photos a template names for its slides is kept while both are as they were', async () => {
   const { template_id: id } = await newest();
-  await ask('rows', {
-    query: `update public.image_generation_templates set slides_from = 'prompts', slide_prompts = '{near,far}',
-            slide_sources = '[[2], [1, 2]]' where id = '${id}' returning id`,
+  await ask('sql', {
+    statements: `update public.image_generation_templates set slides_from = 'prompts', slide_prompts = '{near,far}',
+            slide_sources = '[[2], [1, 2]]' where id = '${id}'`,
   });
   await page.goto(`${APP}?template=${id}`);
   await formIsOpen(page);

@@ -6,7 +6,7 @@ use carousel::queue::{Begun, Error, Objects};
 use uuid::Uuid;
 
 use crate::project::Project;
-use crate::{begin, claim, insert, make, queue};
+use crate::{begin, begin_as, claim, insert, make, queue};
 
 #[tokio::test]
 async fn objects_of_deleted_images_are_written_down_for_removal() {
@@ -93,7 +93,7 @@ async fn what_a_call_has_made_is_found_when_its_job_was_deleted_meanwhile() {
     insert(&project, user, "").await;
     let lease = claim(&queue, 1).await.pop().unwrap();
     let images = lease.start_job().await.unwrap();
-    begin(&lease, images[0].id).await.unwrap();
+    begin_as(&lease, images[0].id, &format!("{}.png", images[0].id)).await.unwrap();
     project.signed_in(user).await.execute("delete from public.image_generation_jobs", &[]).await.unwrap();
     assert_eq!(queue.sweep_objects(Duration::ZERO).await.unwrap(), 0, "there is nothing to remove");
     // A sweep that has passed the call does not look at it again.

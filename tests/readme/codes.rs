@@ -79,7 +79,7 @@ fn failures() -> Vec<Failure> {
     failures.extend(storage().map(|error| Failure::Fetch { path: said(), error }));
     failures.extend(storage().map(Failure::Upload));
     failures.extend(pipeline_codes().into_iter().map(|code| Failure::Unfit { code: code.leak(), message: said() }));
-    failures.extend([Failure::Queue(queue::Error::Lost), Failure::Internal(said())]);
+    failures.extend([Failure::Queue(queue::Error::Lost), Failure::Spent(None), Failure::Internal(said())]);
     failures
 }
 

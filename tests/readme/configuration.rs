@@ -96,6 +96,7 @@ fn every_variable_of_ours_in_the_sources_is_told() {
     // And no other way round: what the page names is read somewhere.
     let mut read = names.clone();
     collect(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults")), &mut read);
+    collect(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/edge-config")), &mut read);
     let stale: Vec<_> = variables(&page).into_iter().filter(|name| !read.contains(name)).collect();
     assert!(stale.is_empty(), "in the README, but read nowhere: {stale:?}");
     let checks = variables(&file(".ci/run"));

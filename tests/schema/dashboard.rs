@@ -166,8 +166,9 @@ async fn an_open_call_is_running_only_while_its_worker_holds_the_job() {
     let begin = async |worker| {
         let lease = queue.claim_jobs(worker, 1, LEASE).await.unwrap().pop().unwrap();
         let image = lease.start_job().await.unwrap().pop().unwrap();
+        let name = format!("{worker}.png");
         lease
-            .begin_call(image.id, Objects { name: "a.png", previews: 0 }, "gpt-image-2", Some("low"), "a cup")
+            .begin_call(image.id, Objects { name: &name, previews: 0 }, "gpt-image-2", Some("low"), "a cup")
             .await
             .unwrap();
     };

@@ -12,6 +12,8 @@ use crate::supabase_cli::Repository;
 
 /// Versions that were written after later ones had been applied.
 const LATE: [&str; 2] = ["20261122000000", "20261122000910"];
+/// The first version that came with them.
+const FIRST_BESIDE: &str = "20261201";
 
 /// A statement for each name that the migrations take outside of their own schema, which gives it to something else, and how that is
 /// named. Read from a migrated project, so that no name is forgotten here.
@@ -127,7 +129,9 @@ async fn what_was_written_late_is_applied_where_later_ones_are() {
         fresh(server, name, true).await;
         let mut owner = server.connect("postgres", name).await.unwrap();
         let url = server.url("postgres", name);
-        let deployed = MIGRATIONS.iter().filter(|(version, ..)| !LATE.contains(version)).collect();
+        let deployed: Vec<_> =
+            MIGRATIONS.iter().filter(|(version, ..)| !LATE.contains(version) && *version < FIRST_BESIDE).collect();
+        let left = MIGRATIONS.len() - deployed.len();
         Repository::of(deployed).await.push(&url).await;
         if by_cli {
             let repository = Repository::whole().await;
@@ -137,7 +141,7 @@ async fn what_was_written_late_is_applied_where_later_ones_are() {
             assert!(pushed.success, "{}", pushed.stderr);
             assert!(migrations::apply(&mut owner).await.unwrap().is_empty());
         } else {
-            assert_eq!(migrations::apply(&mut owner).await.unwrap().len(), LATE.len());
+            assert_eq!(migrations::apply(&mut owner).await.unwrap().len(), left);
             assert_eq!(Repository::whole().await.push(&url).await, 0);
         }
         assert!(migrations::missing(&owner).await.unwrap().is_empty());

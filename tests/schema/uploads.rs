@@ -20,17 +20,21 @@ fn declare(user: Uuid, name: &str) -> String {
     format!("insert into public.carousel_uploads (path) values ('{user}/sources/{name}')")
 }
 
-/// An object in the bucket, as old as the text says.
-async fn stored(project: &Project, path: &str, age: &str) {
-    let insert = "insert into storage.objects (bucket_id, name, created_at, updated_at)
-        values ('generated-carousels', $1, now() - $2::text::interval, now() - $2::text::interval)";
-    project.owner.execute(insert, &[&path, &age]).await.unwrap();
+/// An object that has just come into the bucket.
+async fn stored(project: &Project, path: &str) {
+    let insert = "insert into storage.objects (bucket_id, name) values ('generated-carousels', $1)";
+    project.owner.execute(insert, &[&path]).await.unwrap();
 }
 
-/// Lets everything that was written down so far be this old.
+/// Lets all that was written down and stored so far be older by this much.
 async fn aged(project: &Project, age: &str) {
-    let older = format!("update public.carousel_uploads set created_at = created_at - interval '{age}'");
-    project.admin().await.batch_execute(&format!("set session_replication_role = replica; {older}")).await.unwrap();
+    let older = format!(
+        "set session_replication_role = replica;
+         update public.carousel_uploads
+         set created_at = created_at - interval '{age}', renewed_at = renewed_at - interval '{age}';
+         update storage.objects set created_at = created_at - interval '{age}', updated_at = updated_at - interval '{age}'"
+    );
+    project.admin().await.batch_execute(&older).await.unwrap();
 }
 
 /// The names of what the hourly sweep writes down for removal.
@@ -45,23 +49,27 @@ async fn what_was_written_down_and_never_named_goes_after_a_day() {
     let project = Project::new().await;
     let (queue, user) = (queue(&project), project.user().await);
     let client = project.signed_in(user).await;
-    for name in ["forgotten.png", "a.png", "again.png", "never came.png", "replaced.png"] {
+    stored(&project, &format!("{user}/sources/before.png")).await;
+    for name in ["forgotten.png", "a.png", "again.png", "never came.png", "late.png", "before.png"] {
         run(&client, &declare(user, name)).await.unwrap();
     }
     for name in ["forgotten.png", "a.png", "again.png", "theirs.png"] {
-        stored(&project, &format!("{user}/sources/{name}"), "3 days").await;
+        stored(&project, &format!("{user}/sources/{name}")).await;
     }
-    stored(&project, &format!("{user}/sources/replaced.png"), "1 hour").await;
     insert_job(&client, user, &[]).await.unwrap();
     aged(&project, "23 hours").await;
     assert!(swept(&project, &queue).await.is_empty(), "not before a day is over");
     aged(&project, "2 hours").await;
     run(&client, &declare(user, "again.png")).await.unwrap();
+    stored(&project, &format!("{user}/sources/late.png")).await;
     assert_eq!(swept(&project, &queue).await, ["forgotten.png".to_owned()].into());
     let left =
         value(&client, "(select string_agg(split_part(path, '/', 3), ' ' order by path) from public.carousel_uploads)")
             .await;
-    assert_eq!(left, "a.png again.png forgotten.png replaced.png", "what never came is forgotten");
+    assert_eq!(
+        left, "a.png again.png forgotten.png late.png",
+        "what never came is forgotten, and what was there before"
+    );
 
     let taken = queue.take_cleanup(10, PAUSE).await.unwrap();
     queue.end_cleanup(&[taken[0].id]).await.unwrap();
@@ -135,7 +143,7 @@ async fn a_removal_never_overtakes_an_upload_that_is_written_down_again() {
     let (queue, user) = (queue(&project), project.user().await);
     let client = project.signed_in(user).await;
     run(&client, &declare(user, "a.png")).await.unwrap();
-    stored(&project, &format!("{user}/sources/a.png"), "3 days").await;
+    stored(&project, &format!("{user}/sources/a.png")).await;
     aged(&project, "25 hours").await;
     assert_eq!(swept(&project, &queue).await.len(), 1);
     client.batch_execute("begin").await.unwrap();
@@ -173,10 +181,12 @@ async fn in_a_shared_bucket_only_what_was_written_down_is_removed() {
             project.owner.batch_execute("insert into carousel_private.shared_bucket default values").await.unwrap();
         }
         let client = project.signed_in(user).await;
-        run(&client, &declare(user, "ours.png")).await.unwrap();
+        stored(&project, &format!("{user}/sources/theirs.png")).await;
         for name in ["ours.png", "theirs.png"] {
-            stored(&project, &format!("{user}/sources/{name}"), "3 days").await;
+            // Who writes down what the app had there before does not make it carousel's.
+            run(&client, &declare(user, name)).await.unwrap();
         }
+        stored(&project, &format!("{user}/sources/ours.png")).await;
         let both = ("source_paths", "array['{user}/sources/ours.png', '{user}/sources/theirs.png']");
         insert_job(&client, user, &[both]).await.unwrap();
         // The account goes, and its rows with it.

@@ -26,7 +26,8 @@ pub(super) async fn look(settings: &Settings, usable: bool) -> Report {
         certificates: database.certificates.clone(),
         connections: 1,
     };
-    let api = Project::new(&storage.url, storage.secret_key.clone()).map(|project| project.key_holder());
+    let api = Project::new(&storage.url, storage.secret_key.clone(), &storage.certificates)
+        .map(|project| project.key_holder());
     let proven = match (Queue::new(&place), api) {
         (Ok(queue), Ok(api)) => project::prove(&queue, &api).await,
         (Err(error), _) => Err(Doubt::Unproven(error.to_string())),

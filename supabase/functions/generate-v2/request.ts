@@ -7,7 +7,8 @@ const MAX_BODY = 4 << 20;
 
 const isText = (value: unknown) => typeof value === 'string';
 const isTexts = (value: unknown) => Array.isArray(value) && value.every(isText);
-const isNumbers = (value: unknown) => Array.isArray(value) && value.every((list) => Array.isArray(list) && list.every(Number.isInteger));
+const isNumbers = (value: unknown) =>
+  Array.isArray(value) && value.every((list) => Array.isArray(list) && list.every(Number.isInteger));
 const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value);
 const isInteger = (value: unknown) => Number.isInteger(value) && Math.abs(value as number) < 2 ** 31;
 /** With its zone: without one the database would take it for a time of its own. */
@@ -81,7 +82,12 @@ export async function newJob(request: Request): Promise<NewJob> {
     const [fits, expected] = FIELDS[name];
     if (!fits(value)) throw malformed(`${name} is not ${expected}`);
     if (name === 'run_at' && !isMoment(value)) {
-      throw new Problem(400, 'value_invalid', 'run_at is no date and time with a zone', 'Write for example 2026-12-24T18:00:00Z.');
+      throw new Problem(
+        400,
+        'value_invalid',
+        'run_at is no date and time with a zone',
+        'Write for example 2026-12-24T18:00:00Z.',
+      );
     }
   }
   return Object.fromEntries(given);
