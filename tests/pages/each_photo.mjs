@@ -48,6 +48,7 @@ await claim('each photo becomes a slide of its own shape', async () => {
     [job.id, job.slides_from, job.slide_prompts, job.slide_sources, job.aspect_ratios, job.total_images],
     [id, 'sources', ['', 'the third'], null, ['auto'], 4],
   );
+  await page.getByText('What was asked for').click();
   await says(page, '#asked dd', 'One for each photo');
   await says(page, '.carousel h2', 'Variant 2 · as the photo');
   const drawn = await page.locator('.picture').evaluateAll((frames) =>
