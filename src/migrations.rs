@@ -92,6 +92,7 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         "slides_validated",
         include_str!("../supabase/migrations/20261201100100_slides_validated.sql"),
     ),
+    migration("20261201130000", "search_paths", include_str!("../supabase/migrations/20261201130000_search_paths.sql")),
 ];
 
 const fn migration(

@@ -21,6 +21,7 @@ mod schema {
     mod push;
     mod rights;
     mod search;
+    mod shadows;
     mod sources;
     mod statements;
     mod states;
