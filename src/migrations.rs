@@ -93,6 +93,7 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../supabase/migrations/20261201100100_slides_validated.sql"),
     ),
     migration("20261201130000", "search_paths", include_str!("../supabase/migrations/20261201130000_search_paths.sql")),
+    migration("20261201130100", "few_words", include_str!("../supabase/migrations/20261201130100_few_words.sql")),
 ];
 
 const fn migration(

@@ -29,6 +29,7 @@ mod schema {
     mod types;
     mod uploads;
     mod variables;
+    mod words;
 }
 
 use schema::{actors, catalog, client, supabase_cli};

@@ -7,6 +7,7 @@ const CODES = {
   prompt_missing: ['Write a prompt, or words for every slide.', 'prompt'],
   slide_prompt_missing: ['A slide has no text.', 'slides'],
   prompt_too_long: ['With slide, style and variants, a prompt would have more than 32,000 characters.', 'slides'],
+  words_too_long: ['All words together are more than 256 kB. Write shorter ones.', 'slides'],
   sources_missing: ['Add at least one photo.', 'photos'],
   too_many_sources: ['A slide sees at most 16 photos, and a job takes 100. Take fewer, or a slide for each photo.', 'photos'],
   slide_prompts_mismatched: ['Give each photo its words, or none of them.', 'slides'],
