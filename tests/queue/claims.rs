@@ -120,3 +120,19 @@ async fn a_cancelled_pending_job_is_never_claimed() {
     client.execute("update public.image_generation_jobs set retry_requested_at = now()", &[]).await.unwrap();
     assert_eq!(claim(&queue, 1).await.pop().unwrap().job.id, job);
 }
+
+/// A client may set the time to long ago, and would ring every alarm.
+#[tokio::test]
+async fn a_job_waits_since_it_could_be_worked_on_and_no_longer() {
+    let project = Project::new().await;
+    let user = project.user().await;
+    let queue = queue(&project);
+    insert(&project, user, "run_at='2001-01-01'").await;
+    let measured = queue.measure_queue().await.unwrap();
+    assert!(measured.pending == 1 && measured.oldest < Duration::from_secs(86_400), "{:?}", measured.oldest);
+    // One that waits long is still told to.
+    let hours = "update public.image_generation_jobs set created_at = now() - interval '3 days'";
+    project.owner.execute(hours, &[]).await.unwrap();
+    let measured = queue.measure_queue().await.unwrap();
+    assert!(measured.oldest > Duration::from_secs(2 * 86_400), "{:?}", measured.oldest);
+}
