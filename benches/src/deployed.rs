@@ -60,7 +60,7 @@ impl InProcess {
         let storage = Arc::new(Storage::new(storage_settings(url, key)?)?);
         let provider = Arc::new(Provider::new(provider_settings(provider)?)?);
         let spool = std::env::temp_dir();
-        let pipeline = Pipeline::new(Arc::clone(&storage), provider, pipeline_settings(spool));
+        let pipeline = Pipeline::new(Arc::clone(&storage), provider, pipeline_settings(spool))?;
         let worker = worker::Worker {
             queue: queue::Queue::new(&connect)?,
             renewals: queue::Queue::new(&queue::Settings { connections: 1, ..connect })?,

@@ -76,7 +76,8 @@ impl WorkerCommand {
                 transfers: count(self.worker.transfers),
                 spool: self.worker.spool(),
             },
-        );
+        )
+        .with_context(|| format!("source images can't be spooled in {}", self.worker.spool().display()))?;
         let settings = worker::Settings {
             name: format!("{}:{}", host(), std::process::id()),
             jobs: count(self.worker.jobs),

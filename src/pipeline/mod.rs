@@ -9,8 +9,10 @@ mod gate;
 mod outage;
 mod prompt;
 mod sources;
+mod spool;
 mod stop;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +31,7 @@ use crate::queue::{self, Fault, Lease};
 use crate::storage::Storage;
 use circuit::Circuit;
 use gate::{ANOTHER_WORKER, Gate, Unfinished};
+use spool::Spool;
 
 /// What the pipeline may decide by itself.
 #[derive(Clone, Debug)]
@@ -51,7 +54,7 @@ pub struct Settings {
     pub calls_per_job: usize,
     /// Pictures in memory at once.
     pub transfers: usize,
-    /// Folder for sources.
+    /// Where the folder for sources is made.
     pub spool: PathBuf,
 }
 
@@ -60,6 +63,7 @@ pub struct Pipeline {
     storage: Arc<Storage>,
     provider: Arc<Provider>,
     settings: Settings,
+    spool: Spool,
     /// One for each paid call.
     calls: Semaphore,
     /// One for each picture in memory.
@@ -97,9 +101,13 @@ impl Outcome {
 
 impl Pipeline {
     /// A pipeline with these hands.
-    pub fn new(storage: Arc<Storage>, provider: Arc<Provider>, settings: Settings) -> Self {
+    ///
+    /// # Errors
+    /// When there can be no folder for sources.
+    pub fn new(storage: Arc<Storage>, provider: Arc<Provider>, settings: Settings) -> io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self {
+        Ok(Self {
+            spool: Spool::open(&settings.spool)?,
             calls: Semaphore::new(settings.calls),
             transfers: Arc::new(Semaphore::new(settings.transfers)),
             decodes: Arc::new(Semaphore::new(cores)),
@@ -107,7 +115,7 @@ impl Pipeline {
             storage,
             provider,
             settings,
-        }
+        })
     }
 
     /// Makes the images that the job still lacks, until they are made or `stop` says otherwise.
@@ -147,7 +155,7 @@ impl Pipeline {
 
     async fn make(&self, lease: &Lease, gate: &Gate) -> Result<(), Failure> {
         let job = &lease.job;
-        let fetch = |slides: Vec<i32>| sources::fetch(&self.storage, job, slides, &self.settings.spool);
+        let fetch = |slides: Vec<i32>| sources::fetch(&self.storage, job, slides, &self.spool);
         let (images, sources) = if job.shares_sources() {
             // At once: the claim is the permission for both.
             let started = async { lease.start_job().await.map_err(Failure::from) };

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use tempfile::TempDir;
 
+use super::spool::Spool;
 use crate::failure::{Failure, Verdict, judge};
 use crate::job::{Job, Size};
 use crate::provider::Source;
@@ -48,17 +49,15 @@ impl Sources {
     }
 }
 
-/// Fetches what these slides of the job see into a new folder under `spool`, waiting while Storage is away.
+/// Fetches what these slides of the job see into a new folder of the spool, waiting while Storage is away.
 pub async fn fetch(
     storage: &Storage,
     job: &Job,
     slides: impl IntoIterator<Item = i32>,
-    spool: &Path,
+    spool: &Spool,
 ) -> Result<Sources, Failure> {
-    let folder = tempfile::Builder::new()
-        .prefix("carousel-sources-")
-        .tempdir_in(spool)
-        .map_err(|error| Failure::Internal(format!("no folder for the sources in {}: {error}", spool.display())))?;
+    let none = |error| Failure::Internal(format!("no folder for the sources in {}: {error}", spool.path().display()));
+    let folder = spool.folder().map_err(none)?;
     let seen: BTreeMap<i32, Vec<usize>> = slides.into_iter().map(|slide| (slide, job.sources_of(slide))).collect();
     let needed: BTreeSet<usize> = seen.values().flatten().copied().collect();
     let fetches: Vec<_> = needed

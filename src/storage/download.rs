@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use reqwest::header::CONTENT_TYPE;
 use sha2::{Digest, Sha256};
-use tokio::fs::File;
+use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncWriteExt, BufWriter};
 use tokio::time::timeout;
 
@@ -45,7 +45,7 @@ impl Storage {
             return Err(too_large());
         }
         let mime = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let mut file = BufWriter::with_capacity(WRITE, File::create(into).await?);
+        let mut file = BufWriter::with_capacity(WRITE, create(into).await?);
         let (mut bytes, mut hash) = (0, Sha256::new());
         loop {
             let chunk = timeout(self.settings.silence_timeout, response.chunk()).await.map_err(|_| Error::silent())?;
@@ -61,4 +61,13 @@ impl Storage {
         let sha256 = format!("{:x}", Bytes::copy_from_slice(&hash.finalize()));
         Ok(Downloaded { bytes, mime, sha256 })
     }
+}
+
+/// A file that only this account may read.
+async fn create(path: &Path) -> std::io::Result<File> {
+    let mut file = OpenOptions::new();
+    file.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    file.mode(0o600);
+    file.open(path).await
 }

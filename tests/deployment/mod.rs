@@ -158,7 +158,7 @@ impl Deployment {
             api: client::Project::new(&url, stack.secret_key().to_owned().into(), &[])
                 .expect("a client can be made")
                 .key_holder(),
-            pipeline: Arc::new(Pipeline::new(storage, Arc::new(provider), pipeline)),
+            pipeline: Arc::new(Pipeline::new(storage, Arc::new(provider), pipeline).expect("there can be a spool")),
             settings,
         };
         let (stop, stopped) = oneshot::channel::<()>();

@@ -112,6 +112,10 @@ async fn partial_previews_are_shown_on_the_row_and_go_when_the_image_is_there() 
     let job = person.submit(&json!({ "prompt": "a cup", "source_paths": [source], "partial_previews": 2 })).await;
     let shown = shown_preview(&person, &job).await;
     assert!(image::sniff(&mut std::io::Cursor::new(person.download(&shown).await)).is_ok(), "a preview is a picture");
+    // Its name is drawn at random: a count would tell how much others have made.
+    let (_, mark) = shown.split_once("/1-1-1x1-").unwrap();
+    let (mark, _) = mark.split_once("-preview-").unwrap();
+    assert!(mark.len() == 16 && u64::from_str_radix(mark, 16).unwrap() > 1 << 32, "{shown}");
     deployment.openai.release();
     assert_eq!(person.over(&job).await["status"], "completed");
     let image = &person.images(&job).await[0];
