@@ -1,6 +1,7 @@
 //! A stack of one's own, with its own server, data and keys.
 #![cfg(feature = "local")]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use carousel::local::stack::{Settings, Stack};
@@ -59,6 +60,48 @@ async fn a_second_start_finds_users_tables_and_keys_and_a_reset_none_of_them() {
     assert_ne!(third.secret_key(), secret);
     assert_eq!(sign(&third, "token?grant_type=password").await.0, StatusCode::BAD_REQUEST);
     third.stop().await;
+}
+
+/// A page of anywhere can have its own name lead to this machine, and is then let read what it asks there.
+#[tokio::test]
+async fn nobody_else_reads_what_a_stack_keeps_neither_from_its_folder_nor_by_a_name_that_only_leads_here() {
+    let directory = Directory::new("nobody-else");
+    let stack = start(&directory.0, 0, false).await.unwrap();
+    let client = reqwest::Client::new();
+    let ask = |path: &str, host: &str| {
+        client.get(format!("{}{path}", stack.url())).header("apikey", stack.secret_key()).header("host", host).send()
+    };
+    for path in ["/rest/v1/", "/auth/v1/settings", "/storage/v1/bucket", "/realtime/v1/websocket"] {
+        let strange = ask(path, "evil.example:54321").await.unwrap();
+        assert_eq!(strange.status(), StatusCode::MISDIRECTED_REQUEST, "{path}");
+        assert!(!strange.headers().contains_key("access-control-allow-origin"), "{path}");
+    }
+    assert_eq!(ask("/auth/v1/settings", "localhost:1").await.unwrap().status(), StatusCode::OK);
+
+    let storage = format!("{}/storage/v1", stack.url());
+    let bucket = client.post(format!("{storage}/bucket")).header("apikey", stack.secret_key());
+    bucket.json(&json!({ "id": "photos", "name": "photos" })).send().await.unwrap().error_for_status().unwrap();
+    let upload = client.post(format!("{storage}/object/photos/a.txt")).header("apikey", stack.secret_key());
+    upload.body("hers").send().await.unwrap().error_for_status().unwrap();
+    // PostgreSQL's account goes through these two.
+    let open = [directory.0.clone(), directory.0.join("postgres")];
+    let (mut found, mut folders) = (0, vec![directory.0.clone()]);
+    while let Some(folder) = folders.pop() {
+        let mode = std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777;
+        assert!(mode & 0o77 == 0 || open.contains(&folder), "{}: {mode:o}", folder.display());
+        for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+            let kind = entry.metadata().unwrap();
+            // What is below a closed folder, nobody else comes to.
+            if kind.is_dir() && (open.contains(&entry.path()) || entry.file_name() != "pgdata") {
+                folders.push(entry.path());
+            } else if !kind.is_dir() {
+                assert_eq!(kind.permissions().mode() & 0o77, 0, "{}", entry.path().display());
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 3, "keys, logs and the object were looked at: {found}");
+    stack.stop().await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! One door for the whole project, as Supabase has it: checks the API key, answers CORS, and passes on by prefix.
 //!
-//! Not responsible for users' tokens: each service judges them for itself.
+//! Not responsible for users' tokens: each service judges them for itself. Nor for the name that it is asked by: who serves it takes only this machine's.
 
 mod rest;
 

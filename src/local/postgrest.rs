@@ -9,6 +9,7 @@ use serde_json::json;
 use super::caller::Keys;
 use super::postgres::free_port;
 use super::process::{Process, Program, User};
+use crate::outgoing;
 
 /// How long it may take to start, and to come back when its database was away: it looks again after up to 32 seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -71,7 +72,7 @@ impl PostgRest {
             remove_after: None,
         })?;
         let url = format!("http://127.0.0.1:{port}");
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+        let client = outgoing::client(&[])?.timeout(Duration::from_secs(5)).build()?;
         let token = settings.keys.sign(&json!({ "role": "anon" }))?;
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -101,7 +102,7 @@ impl PostgRest {
 
     /// Waits until `table` is in the schema that it has read.
     pub(super) async fn until_served(&self, table: &str, keys: &Keys) -> anyhow::Result<()> {
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+        let client = outgoing::client(&[])?.timeout(Duration::from_secs(5)).build()?;
         let token = keys.sign(&json!({ "role": "anon" }))?;
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {

@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{FileExt, MetadataExt, chown};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -111,7 +111,7 @@ impl Process {
     /// Starts `program` in a process group of its own, so that a terminal's Ctrl-C reaches only us.
     pub fn start(program: &Program<'_>) -> anyhow::Result<Self> {
         let name = program.path.display();
-        let log = OpenOptions::new().create(true).read(true).append(true).open(program.log);
+        let log = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(program.log);
         let log = log.with_context(|| format!("the log file {} can't be written", program.log.display()))?;
         let log_start = log.metadata()?.len();
         let mut command = Command::new("sh");

@@ -3,13 +3,15 @@
 pub(crate) mod listener;
 mod place;
 
+use std::convert::identity;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use axum::Router;
 use tokio::net::TcpListener;
 
-use self::listener::{Served, listen, url};
+use self::listener::{Served, by_own_name, listen, url};
 use self::place::Place;
 use super::auth::{self, Auth};
 use super::caller::Keys;
@@ -73,16 +75,18 @@ impl Stack {
         report("Starting PostgREST and the gateway");
         let keys = place.keys(&issuer(&listener)?)?;
         let directory = &settings.directory;
-        let mut stack = Self::serve(&runtime, Arc::new(server), DATABASE, directory, keys, listener).await?;
+        let mut stack =
+            Self::serve(&runtime, Arc::new(server), DATABASE, directory, keys, listener, by_own_name).await?;
         stack.place = Some(place);
         if let Some(openai) = &settings.openai {
-            stack.openai = Some(Served::start(listen(0, "--port").await?, openai::router(openai.clone()))?);
+            let openai = by_own_name(openai::router(openai.clone()));
+            stack.openai = Some(Served::start(listen(0, "--port").await?, openai)?);
         }
         Ok(stack)
     }
 
     /// Starts a stack for `database` of a server that runs already, with new keys, on any free port, and `openai` beside it. Logs and
-    /// objects go to `directory`, which must exist.
+    /// objects go to `directory`, which must exist. It answers by any name that leads to it.
     pub async fn on(
         runtime: &Runtime,
         server: Arc<Server>,
@@ -92,7 +96,7 @@ impl Stack {
     ) -> anyhow::Result<Self> {
         let listener = listen(0, "--port").await?;
         let keys = place::new_keys(&issuer(&listener)?)?;
-        let mut stack = Self::serve(runtime, server, database, directory, keys, listener).await?;
+        let mut stack = Self::serve(runtime, server, database, directory, keys, listener, identity).await?;
         stack.openai = Some(Served::start(listen(0, "--port").await?, openai::router(openai))?);
         Ok(stack)
     }
@@ -104,6 +108,7 @@ impl Stack {
         directory: &Path,
         keys: Keys,
         listener: TcpListener,
+        named: fn(Router) -> Router,
     ) -> anyhow::Result<Self> {
         let keys = Arc::new(keys);
         let pool = |role: &str, size| database::pool(&server.url(role, database), size);
@@ -125,7 +130,7 @@ impl Stack {
             storage: storage::router(storage.clone()),
             realtime: realtime::router(realtime.clone()),
         };
-        let gateway = Served::start(listener, gateway::router(Arc::clone(&keys), services)?)?;
+        let gateway = Served::start(listener, named(gateway::router(Arc::clone(&keys), services)?))?;
         let database = database.to_owned();
         Ok(Self { server, database, keys, postgrest, storage, realtime, gateway, openai: None, place: None })
     }

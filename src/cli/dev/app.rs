@@ -3,11 +3,6 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::StatusCode;
-use axum::http::header::HOST;
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +10,7 @@ use super::super::api::readiness;
 use super::person;
 use super::project::Project;
 use crate::http::{self, Door};
-use crate::local::stack::listener::{Served, listen};
+use crate::local::stack::listener::{Served, by_own_name, listen};
 use crate::local::{install, pages};
 
 /// A port that was taken for the app.
@@ -29,16 +24,7 @@ impl App {
 
     /// Serves `router` until what it returns is dropped.
     pub(super) fn serve(self, router: Router) -> anyhow::Result<Served> {
-        Served::start(self.0, router.layer(middleware::from_fn(require_own_name)))
-    }
-}
-
-/// Refuses a request to another name: somebody's domain that leads to this machine would make their page one of this origin.
-async fn require_own_name(request: Request, next: Next) -> Response {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    match host.rsplit_once(':').map_or(host, |(name, _)| name) {
-        "127.0.0.1" | "localhost" => next.run(request).await,
-        _ => (StatusCode::MISDIRECTED_REQUEST, "this is served to 127.0.0.1 and localhost only\n").into_response(),
+        Served::start(self.0, by_own_name(router))
     }
 }
 

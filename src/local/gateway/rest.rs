@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::message;
 use crate::local::caller::{Keys, Refused};
+use crate::outgoing;
 
 /// How `extensions.safeupdate()` hears of a request without a filter.
 const WITHOUT_FILTER: HeaderName = HeaderName::from_static("x-without-filter");
@@ -28,7 +29,7 @@ struct Rest {
 
 /// Routes of `/rest/v1`, without the prefix. `upstream` is PostgREST's own address.
 pub(super) fn router(keys: Arc<Keys>, upstream: String) -> anyhow::Result<Router> {
-    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
+    let client = outgoing::client(&[])?.build()?;
     Ok(Router::new().fallback(pass_on).with_state(Rest { keys, upstream, client }))
 }
 

@@ -43,7 +43,7 @@ impl Place {
         }
         create_open_directory(directory)?;
         let path = directory.join(LOCK);
-        let mut lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+        let mut lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
         if lock.try_lock().is_err() {
             let pid = fs::read_to_string(&path).unwrap_or_default();
             bail!("a local stack already runs with the data in {name} (process {}): stop it first", pid.trim());

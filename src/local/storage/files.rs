@@ -1,11 +1,13 @@
 //! Bytes on disk: one file for each version of an object, written aside and then renamed, never changed afterwards.
 
+use std::fs::{DirBuilder, Permissions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use tokio::fs::{self, File};
+use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncWriteExt, BufWriter};
 use uuid::Uuid;
 
@@ -30,8 +32,12 @@ impl Files {
         if incoming.exists() {
             std::fs::remove_dir_all(&incoming)?;
         }
-        std::fs::create_dir_all(&kept)?;
-        std::fs::create_dir_all(&incoming)?;
+        // People's pictures are nobody else's on this machine.
+        let mut folder = DirBuilder::new();
+        folder.recursive(true).mode(0o700);
+        folder.create(&kept)?;
+        folder.create(&incoming)?;
+        std::fs::set_permissions(root, Permissions::from_mode(0o700))?;
         Ok(Self { kept: kept.into(), incoming: incoming.into() })
     }
 
@@ -67,7 +73,8 @@ impl Files {
     pub(super) async fn receive(&self) -> io::Result<Incoming> {
         let version = Uuid::new_v4();
         let aside = self.incoming.join(version.to_string());
-        let file = BufWriter::with_capacity(64 << 10, File::create(&aside).await?);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside).await?;
+        let file = BufWriter::with_capacity(64 << 10, file);
         Ok(Incoming { version, file, aside, kept: self.kept.join(version.to_string()), sha: Sha256::new(), bytes: 0 })
     }
 
