@@ -86,6 +86,45 @@ fn imports_are_found_in_every_form() {
     assert_eq!(imports(text), ["image", "job", "provider", "queue", "storage"].map(str::to_owned).into());
 }
 
+/// How a client for HTTP can be made without [`outgoing`], which follows no redirect and asks no proxy for this machine.
+const CLIENTS: [&str; 7] = [
+    "Client::builder(",
+    "Client::new(",
+    "Client::default(",
+    "ClientBuilder::new(",
+    "reqwest::get(",
+    "connect_async(",
+    "hyper::client",
+];
+
+/// The words that the crate `postgrest` sends a request with, by a client of its own: reqwest 0.11, with a TLS and an HTTP/2 that are not mended any more.
+const SENDING: [&str; 3] = [".execute()", ".build().send(", "reqwest_0_11"];
+
+#[test]
+fn clients_are_made_in_one_place_and_the_one_of_postgrest_sends_nothing() {
+    let (mut faults, mut made, mut worded) = (Vec::new(), 0, 0);
+    visit(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut |path, text| {
+        let code: String =
+            text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        let name = path.strip_prefix(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).expect("it lies below src");
+        for words in CLIENTS.into_iter().filter(|words| code.contains(words)) {
+            match name.to_str() {
+                Some("outgoing.rs") => made += 1,
+                _ => faults.push(format!("{} has {words}", name.display())),
+            }
+        }
+        // Its builder is handed around in `client`, and worded in one place there.
+        if code.contains("postgrest::") && !name.starts_with("local") {
+            assert!(name.starts_with("client"), "{} uses postgrest", name.display());
+            worded += code.matches(".build().build()").count();
+            let sent: Vec<_> = SENDING.iter().filter(|words| code.contains(**words)).collect();
+            assert!(sent.is_empty(), "{} has {sent:?}", name.display());
+        }
+    });
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert_eq!((made, worded), (1, 1), "the scan sees the one client, and the one request that is worded");
+}
+
 /// First names after `crate::`, in paths and in braces.
 fn imports(text: &str) -> BTreeSet<String> {
     let name = |text: &str| {

@@ -13,5 +13,6 @@ mod answers;
 mod files;
 mod objects;
 mod process;
+mod redirects;
 mod sources;
 mod wire;
