@@ -11,7 +11,7 @@ use super::acting::Acting;
 use super::download::{self, download};
 use super::ending;
 use super::jobs::{Page, moment, more};
-use super::terminal::{print, table};
+use super::terminal::{print, print_json, table};
 use crate::client::{Carousel, Error, Image};
 
 /// List carousels and download their images
@@ -92,7 +92,7 @@ impl List {
             }
         };
         if self.json {
-            print(json!({ "carousels": carousels, "next": next }))?;
+            print_json(&json!({ "carousels": carousels, "next": next }))?;
             return Ok(());
         }
         let cells = |carousel: &Carousel| {
@@ -129,7 +129,7 @@ impl Download {
         let files = download(&caller, &images, &self.dir).await?;
         ensure!(!files.is_empty(), "none of its images is finished");
         if self.json {
-            print(json!({ "files": files }))?;
+            print_json(&json!({ "files": files }))?;
         } else {
             files.iter().try_for_each(|file| print(file.display()))?;
         }

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::checks::{self, Finding, Report, Verdict};
-use super::terminal::{coloured, line, print};
+use super::terminal::{coloured, line, print, print_json};
 use super::worker::WorkerCommand;
 
 /// Find what is wrong with the project, and name the line that mends it
@@ -40,7 +40,7 @@ impl Doctor {
         let count = |verdict| report.of(verdict).count();
         let healthy = count(Verdict::Failed) == 0 && !(self.strict && count(Verdict::Warning) > 0);
         if self.json {
-            print(json!({ "healthy": healthy, "checks": report.findings }))?;
+            print_json(&json!({ "healthy": healthy, "checks": report.findings }))?;
         } else {
             show(&report)?;
         }

@@ -225,7 +225,7 @@ mod tests {
         let mut shown = Vec::new();
         let over = known.hear(&serde_json::from_value(event).expect("it is an event"), Uuid::nil(), &mut |seen| {
             if let Seen::Job(job) = seen {
-                shown.push((job.prompt.clone(), job.progress));
+                shown.push((job.prompt.clone().unwrap_or_default(), job.progress));
             }
         });
         (shown, over)

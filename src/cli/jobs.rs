@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::acting::Acting;
 use super::board::detail;
 use super::ending;
-use super::terminal::{line, print, table};
+use super::terminal::{line, print, print_json, table};
 use crate::client::{Caller, Cursor, Image, Job, JobList, Status};
 use crate::job::SlidesFrom;
 
@@ -131,7 +131,7 @@ impl List {
         let page = caller.jobs(&list, self.page.limit(), self.page.after.as_ref()).await?;
         let next = page.next.map(|next| next.to_string());
         if self.json {
-            print(json!({ "jobs": page.rows, "next": next }))?;
+            print_json(&json!({ "jobs": page.rows, "next": next }))?;
             return Ok(());
         }
         let rows: Vec<Vec<String>> = page.rows.iter().map(|job| cells(&caller, job)).collect();
@@ -142,7 +142,8 @@ impl List {
 }
 
 fn cells(caller: &Caller, job: &Job) -> Vec<String> {
-    let title = job.title.as_ref().unwrap_or(&job.prompt);
+    // A template that a job made has its first words for a name.
+    let title = job.title.as_ref().or(job.template.as_ref().map(|template| &template.name));
     vec![
         job.id.to_string(),
         job.status.as_str().to_owned(),
@@ -150,7 +151,7 @@ fn cells(caller: &Caller, job: &Job) -> Vec<String> {
         format!("{}/{}", job.completed_images, job.total_images),
         format!("${:.4}", job.cost_usd),
         moment(&job.created_at),
-        named(caller, job.user_id, title),
+        named(caller, job.user_id, title.map_or("", String::as_str)),
     ]
 }
 
@@ -180,7 +181,7 @@ impl One {
     async fn show(self) -> anyhow::Result<()> {
         let (job, images) = self.acting.caller()?.job_with_images(self.id).await?;
         if self.json {
-            print(json!({ "job": job, "images": images }))?;
+            print_json(&json!({ "job": job, "images": images }))?;
             return Ok(());
         }
         describe(&job, &images)
@@ -188,7 +189,7 @@ impl One {
 
     fn tell(&self, job: &Job, words: &str) -> anyhow::Result<()> {
         if self.json {
-            print(json!({ "job": job, "images": [] }))?;
+            print_json(&json!({ "job": job, "images": [] }))?;
         } else {
             print(format!("{} {words}", job.id))?;
         }
@@ -197,13 +198,13 @@ impl One {
 }
 
 /// Variables with their values.
-pub(super) fn values(variables: &BTreeMap<String, String>) -> String {
-    variables.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
+pub(super) fn values(variables: Option<&BTreeMap<String, String>>) -> String {
+    variables.into_iter().flatten().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
 }
 
 /// The slides in a line: their words, and where they come from if that is not the words alone.
-pub(super) fn slides(prompts: &[String], from: SlidesFrom, sources: Option<&[Vec<u32>]>) -> String {
-    let words = prompts.join(" | ");
+pub(super) fn slides(prompts: Option<&[String]>, from: SlidesFrom, sources: Option<&[Vec<u32>]>) -> String {
+    let words = prompts.unwrap_or_default().join(" | ");
     let of = |numbers: &Vec<u32>| numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
     match (from, sources) {
         (SlidesFrom::Sources, _) if words.is_empty() => "one for each photo".to_owned(),
@@ -229,11 +230,11 @@ fn describe(job: &Job, images: &[Image]) -> anyhow::Result<()> {
         ("Error", error),
         ("Images", format!("{} of {}, {} failed", job.completed_images, job.total_images, job.failed_images)),
         ("Cost", format!("${:.4}", job.cost_usd)),
-        ("Prompt", job.prompt.clone()),
-        ("Slides", slides(&job.slide_prompts, job.slides_from, job.slide_sources.as_deref())),
+        ("Prompt", some(&job.prompt)),
+        ("Slides", slides(job.slide_prompts.as_deref(), job.slides_from, job.slide_sources.as_deref())),
         ("Variants", job.variants.to_string()),
         ("Ratios", ratios.join(", ")),
-        ("Values", values(&job.variables)),
+        ("Values", values(job.variables.as_ref())),
         ("Template", template),
         ("Owner", job.user_id.to_string()),
         ("Made", moment(&job.created_at)),

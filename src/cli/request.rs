@@ -16,7 +16,7 @@ use super::download::{self, download};
 use super::ending;
 use super::follow::{Ended, follow};
 use super::option::{Numbers, numbers, object, origin, pair, ratio};
-use super::terminal::{line, print};
+use super::terminal::{line, print, print_json};
 use super::upload::{self, Photo};
 use crate::client::{Caller, Error, Image, Job};
 use crate::job::{self, AspectRatio, SlidesFrom};
@@ -138,7 +138,7 @@ impl Request {
         };
         if !self.waits && self.download.is_none() {
             if self.json {
-                print(json!({ "job": job, "images": [], "files": [] }))?;
+                print_json(&json!({ "job": job, "images": [], "files": [] }))?;
             } else {
                 print(job.id)?;
             }
@@ -165,7 +165,7 @@ impl Request {
             None => Vec::new(),
         };
         if self.json {
-            print(json!({ "job": job, "images": images, "files": files }))?;
+            print_json(&json!({ "job": job, "images": images, "files": files }))?;
         } else {
             tell(&job, &images, &files)?;
         }

@@ -11,7 +11,7 @@ use super::acting::Acting;
 use super::ending;
 use super::jobs::{Page, moment, more, named, slides, values, whose};
 use super::request::Request;
-use super::terminal::{line, print, table};
+use super::terminal::{line, print, print_json, table};
 use crate::client::{Template, TemplateList};
 
 /// Longest name that a template takes, in characters.
@@ -162,7 +162,7 @@ impl List {
         let page = caller.templates(&list, self.page.limit(), self.page.after.as_ref()).await?;
         let next = page.next.map(|next| next.to_string());
         if self.json {
-            print(json!({ "templates": page.rows, "next": next }))?;
+            print_json(&json!({ "templates": page.rows, "next": next }))?;
             return Ok(());
         }
         let cells = |template: &Template| {
@@ -189,7 +189,7 @@ impl One {
 
     fn tell(&self, template: &Template, words: &str) -> anyhow::Result<()> {
         if self.json {
-            print(json!({ "template": template }))?;
+            print_json(&json!({ "template": template }))?;
         } else {
             print(format!("{} {words}", template.id))?;
         }
@@ -242,18 +242,19 @@ fn beginning(text: &str, characters: usize) -> &str {
 
 fn describe(template: &Template) -> anyhow::Result<()> {
     let ratios: Vec<&str> = template.aspect_ratios.iter().map(|ratio| ratio.as_str()).collect();
-    let style = if template.style.is_empty() { String::new() } else { Value::from(template.style.clone()).to_string() };
+    let style = template.style.as_ref().filter(|style| !style.is_empty());
+    let style = style.map(|style| Value::from(style.clone()).to_string()).unwrap_or_default();
     for (name, value) in [
         ("Template", format!("{}, version {}", template.id, template.version)),
         ("Name", template.name.clone()),
         ("About", template.description.clone().unwrap_or_default()),
         ("Favorite", if template.is_favorite { "yes" } else { "no" }.to_owned()),
         ("Prompt", template.prompt.clone().unwrap_or_default()),
-        ("Slides", slides(&template.slide_prompts, template.slides_from, template.slide_sources.as_deref())),
+        ("Slides", slides(template.slide_prompts.as_deref(), template.slides_from, template.slide_sources.as_deref())),
         ("Variants", template.variants.to_string()),
         ("Ratios", ratios.join(", ")),
         ("Style", style),
-        ("Values", values(&template.variables)),
+        ("Values", values(template.variables.as_ref())),
         ("Tags", template.tags.join(", ")),
         ("Photos", template.source_paths.join(", ")),
         (

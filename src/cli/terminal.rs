@@ -1,9 +1,10 @@
 //! What a person sees on a terminal: foreign text made harmless, colours where there is a terminal, tables.
 //!
 //! Titles, prompts and messages come from other people and other programs. Printed as they are, they could move the cursor, paint a line of ours,
-//! or turn the direction of reading. JSON has escapes of its own and passes by here.
+//! or turn the direction of reading. In JSON they are written by their numbers, and come out of it whole.
 
 use std::fmt::Display;
+use std::fmt::Write as _;
 use std::io::{ErrorKind, Write};
 
 use console::{Alignment, StyledObject, measure_text_width, pad_str, style};
@@ -87,6 +88,29 @@ pub(super) fn print(text: impl Display) -> std::io::Result<()> {
     writeln!(std::io::stdout(), "{text}")
 }
 
+/// Writes a JSON document to standard output, on a line.
+///
+/// # Errors
+/// When nobody reads it any more.
+pub(super) fn print_json(document: &serde_json::Value) -> std::io::Result<()> {
+    print(escaped(&document.to_string()))
+}
+
+/// The same document, with everything that a terminal may obey written by its number. Beyond ASCII a document has letters within texts only.
+fn escaped(document: &str) -> String {
+    let mut shown = String::with_capacity(document.len());
+    for letter in document.chars() {
+        if letter == harmless(letter) {
+            shown.push(letter);
+            continue;
+        }
+        for unit in letter.encode_utf16(&mut [0; 2]) {
+            let _ = write!(shown, "\\u{unit:04x}");
+        }
+    }
+    shown
+}
+
 /// Whether a command ended because its reader did, as that of `carousel jobs list | head` does.
 pub(super) fn nobody_reads(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
@@ -141,6 +165,18 @@ mod tests {
         assert!(shown.starts_with("a\u{241b}[2J") && shown.contains("b carousel: done"), "{shown:?}");
         assert_eq!(lines("one\ntwo\u{1b}"), "one\ntwo\u{241b}");
         assert_eq!(line("Grüße, 旅行 🎒"), "Grüße, 旅行 🎒");
+    }
+
+    #[test]
+    fn a_document_is_the_same_and_has_nothing_that_a_terminal_obeys() {
+        let hostile =
+            "a\u{1b}[2J\u{7f}\u{9b}31m\u{85}\u{202e}\u{2066}\u{200d}\u{feff}\u{e0041}\u{0} \"\\ Grüße, 旅行 🎒\r\n";
+        let document = serde_json::json!({ hostile: [hostile, 1.5, null] });
+        let shown = escaped(&document.to_string());
+        assert!(shown.chars().all(|letter| harmless(letter) == letter), "{shown:?}");
+        assert!(shown.contains("\\u009b31m\\u0085\\u202e") && shown.contains("\\udb40\\udc41"), "{shown}");
+        assert!(shown.contains("Grüße, 旅行 🎒"), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), document);
     }
 
     /// Persian, Hindi, Kannada, a family, a heart on fire, two flags, a number in a box.

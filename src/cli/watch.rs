@@ -13,7 +13,7 @@ use super::download::{self, download};
 use super::ending;
 use super::follow::{Ended, Seen, follow};
 use super::request;
-use super::terminal::print;
+use super::terminal::print_json;
 
 /// Show a job live until it is over, and end with a code that says how
 ///
@@ -54,7 +54,7 @@ impl Watch {
         let show = |seen: Seen<'_>| match &mut board {
             Some(board) => board.show(&seen),
             None if written.is_ok() => {
-                written = print(match seen {
+                written = print_json(&match seen {
                     Seen::Job(job) => json!({ "job": job }),
                     Seen::Image(image) => json!({ "image": image }),
                 });

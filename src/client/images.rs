@@ -5,13 +5,16 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::jobs::JOBS;
+use super::jobs::{JOBS, SHORT};
 use super::rows::Stamped;
 use super::{Caller, Cursor, Error, Job, Page};
 use crate::job::AspectRatio;
 
 const IMAGES: &str = "generated_carousel_images";
 const CAROUSELS: &str = "generated_carousels";
+/// An image's columns without the prompt that was sent for it: with a hundred images it is the job's words a hundred times.
+const COLUMNS: &str = "id,job_id,user_id,carousel_id,variant,slide,aspect_ratio,status,storage_path,preview_path,thumbhash,width,height,bytes,mime_type,\
+     sha256,model,quality,usage,cost_usd,duration_ms,provider_request_id,error_code,error_message,is_favorite,created_at,completed_at,updated_at";
 /// The order in which a person looks at a job's images.
 const IMAGE_ORDER: &str = "variant.asc,aspect_ratio.asc,slide.asc";
 
@@ -50,8 +53,6 @@ pub struct Image {
     pub mime_type: Option<String>,
     /// Digest of the object, lowercase hex.
     pub sha256: Option<String>,
-    /// What was sent to the provider.
-    pub prompt: Option<String>,
     /// Model that was asked.
     pub model: Option<String>,
     /// Quality that was asked for.
@@ -125,13 +126,22 @@ impl Stamped for Carousel {
 impl Caller {
     /// A job and its images as they are at one moment, in the order in which a person looks at them.
     pub async fn job_with_images(&self, id: Uuid) -> Result<(Job, Vec<Image>), Error> {
+        self.both("*", id).await
+    }
+
+    /// [`Caller::job_with_images`] without the texts that stay the same, for those who look again and again.
+    pub async fn progress(&self, id: Uuid) -> Result<(Job, Vec<Image>), Error> {
+        self.both(SHORT, id).await
+    }
+
+    async fn both(&self, columns: &str, id: Uuid) -> Result<(Job, Vec<Image>), Error> {
         #[derive(Deserialize)]
         struct Both {
             #[serde(flatten)]
             job: Job,
             generated_carousel_images: Vec<Image>,
         }
-        let request = self.from(JOBS).select(format!("*,{IMAGES}(*)")).eq("id", id.to_string());
+        let request = self.from(JOBS).select(format!("{columns},{IMAGES}({COLUMNS})")).eq("id", id.to_string());
         let both: Both = self.row(request).await?;
         let mut images = both.generated_carousel_images;
         images.sort_by(|a, b| {
@@ -142,7 +152,7 @@ impl Caller {
 
     /// A job's images, in the order in which a person looks at them.
     pub async fn images(&self, job: Uuid) -> Result<Vec<Image>, Error> {
-        self.rows(self.from(IMAGES).eq("job_id", job.to_string()).order(IMAGE_ORDER)).await
+        self.rows(self.from(IMAGES).select(COLUMNS).eq("job_id", job.to_string()).order(IMAGE_ORDER)).await
     }
 
     /// A job's carousels.

@@ -12,6 +12,10 @@ use super::{Caller, Cursor, Error, Page};
 use crate::job::{AspectRatio, SlidesFrom};
 
 pub(super) const JOBS: &str = "image_generation_jobs";
+/// A job's columns without its texts and sources: what many rows at once are read with.
+pub(super) const SHORT: &str = "id,user_id,template_id,template_version,batch_id,title,slides_from,slide_sources,aspect_ratios,variants,model,quality,output_format,\
+     background,partial_previews,priority,run_at,idempotency_key,status,stage,progress,message,total_images,completed_images,failed_images,attempt,\
+     error_code,error_message,cost_usd,usage,cancel_requested_at,retry_requested_at,started_at,finished_at,created_at,updated_at";
 
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
@@ -50,7 +54,7 @@ impl Status {
     }
 }
 
-/// A request for carousels, and how far it has come. Times are RFC 3339.
+/// A request for carousels, and how far it has come. Times are RFC 3339. Lists and events leave out its texts and sources.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Job {
     /// Primary key.
@@ -66,11 +70,14 @@ pub struct Job {
     /// What lists show.
     pub title: Option<String>,
     /// What to make of the sources.
-    pub prompt: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
     /// One text a slide; empty for a single slide, or for slides that share the prompt.
-    pub slide_prompts: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slide_prompts: Option<Vec<String>>,
     /// Objects in the bucket.
-    pub source_paths: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_paths: Option<Vec<String>>,
     /// Where the slides come from.
     pub slides_from: SlidesFrom,
     /// For each slide, which sources go along with it, by number from 1; null for all.
@@ -80,9 +87,11 @@ pub struct Job {
     /// Variants of the whole carousel.
     pub variants: i32,
     /// Style options.
-    pub style: Map<String, Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub style: Option<Map<String, Value>>,
     /// Values of the variables that its prompts were written with.
-    pub variables: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variables: Option<BTreeMap<String, String>>,
     /// Provider model; the worker's default when null.
     pub model: Option<String>,
     /// Quality; the worker's default when null.
@@ -142,6 +151,17 @@ pub struct Job {
     /// When it last changed.
     #[schema(format = DateTime)]
     pub updated_at: String,
+    /// Its template as far as a list reads it.
+    #[serde(default, skip_serializing, rename = "image_generation_templates")]
+    #[schema(ignore)]
+    pub template: Option<Named>,
+}
+
+/// What is known by its name.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Named {
+    /// The name.
+    pub name: String,
 }
 
 impl Stamped for Job {
@@ -181,9 +201,9 @@ impl Caller {
         self.row(self.from(JOBS).eq("idempotency_key", key)).await
     }
 
-    /// A page of jobs, newest first.
+    /// A page of jobs, newest first, without their texts: each may be long.
     pub async fn jobs(&self, list: &JobList, limit: usize, after: Option<&Cursor>) -> Result<Page<Job>, Error> {
-        let mut request = self.from(JOBS);
+        let mut request = self.from(JOBS).select(format!("{SHORT},image_generation_templates(name)"));
         if !list.status.is_empty() {
             request = request.in_("status", list.status.iter().map(|status| status.as_str()));
         }

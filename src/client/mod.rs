@@ -34,7 +34,7 @@ use crate::outgoing;
 pub use changes::{Change, Event, Kind, Subscription};
 pub use error::Error;
 pub use images::{Carousel, Image};
-pub use jobs::{Job, JobList, Status};
+pub use jobs::{Job, JobList, Named, Status};
 pub use objects::Download;
 pub use rows::{Cursor, NoCursor, Page};
 pub use templates::{Template, TemplateList};

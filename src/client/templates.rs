@@ -12,8 +12,11 @@ use super::{Caller, Cursor, Error, Page};
 use crate::job::{AspectRatio, SlidesFrom};
 
 const TEMPLATES: &str = "image_generation_templates";
+/// What lists are read with: all but the texts that a job takes.
+const SHORT: &str = "id,user_id,name,description,source_paths,slides_from,slide_sources,aspect_ratios,variants,tags,is_favorite,version,use_count,last_used_at,\
+     created_at,updated_at";
 
-/// Source images with the settings they were used with. Times are RFC 3339.
+/// Source images with the settings they were used with. Times are RFC 3339. Lists leave out what a job takes of texts.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Template {
     /// Primary key.
@@ -31,17 +34,21 @@ pub struct Template {
     /// For each slide, which sources go along with it, by number from 1; null for all.
     pub slide_sources: Option<Vec<Vec<u32>>>,
     /// Prompt that a job takes when it brings none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
     /// One text a slide; empty for a single slide, or for slides that share the prompt.
-    pub slide_prompts: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slide_prompts: Option<Vec<String>>,
     /// Ratios that a job takes when it brings none.
     pub aspect_ratios: Vec<AspectRatio>,
     /// Number of variants.
     pub variants: i32,
     /// Style options.
-    pub style: Map<String, Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub style: Option<Map<String, Value>>,
     /// Default values for `{{name}}` in the prompts.
-    pub variables: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variables: Option<BTreeMap<String, String>>,
     /// Free words for search.
     pub tags: Vec<String>,
     /// Marked by its owner.
@@ -93,14 +100,14 @@ impl Caller {
         self.row(self.from(TEMPLATES).eq("id", id.to_string())).await
     }
 
-    /// A page of templates, newest first.
+    /// A page of templates, newest first, without the texts that a job takes: each may be long.
     pub async fn templates(
         &self,
         list: &TemplateList,
         limit: usize,
         after: Option<&Cursor>,
     ) -> Result<Page<Template>, Error> {
-        let mut request = self.from(TEMPLATES);
+        let mut request = self.from(TEMPLATES).select(SHORT);
         if let Some(is_favorite) = list.is_favorite {
             request = request.is("is_favorite", if is_favorite { "true" } else { "false" });
         }

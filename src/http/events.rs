@@ -65,7 +65,8 @@ pub(super) struct JobEvent {
 
 /// Watch a job
 ///
-/// Server-sent events. `job` and `image` carry a row that is new or different, the images before the job that counts them; `gone` says that the job was
+/// Server-sent events. `job` and `image` carry a row that is new or different, the images before the job that counts them; of the job without its texts, which
+/// stay as they are; `gone` says that the job was
 /// deleted; `problem` carries a problem document and ends the stream, for example when the access token is old. The stream ends when the job is over.
 #[utoipa::path(get, path = "/api/image-generator/jobs/{id}/events", tag = "Jobs",
     params(("id" = Uuid, Path, description = "The job's id."), LastEventId), security(("token" = [])),
@@ -79,7 +80,7 @@ pub(super) async fn events(
     Id(id): Id,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let rows = caller.job_with_images(id).await?;
+    let rows = caller.progress(id).await?;
     let place = api.streams.take(rows.0.user_id)?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let seen = last.and_then(Seen::parse).unwrap_or_default();
@@ -138,7 +139,7 @@ impl Watch {
                     () = sleep(look) => {}
                 }
             }
-            rows = match self.caller.job_with_images(self.id).await {
+            rows = match self.caller.progress(self.id).await {
                 Ok(rows) => rows,
                 Err(Error::NotFound) => return self.sender.send(Event::default().event("gone").data("{}")).await.ok(),
                 Err(error @ Error::Unauthorized { .. }) => {

@@ -3,36 +3,53 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt};
 use multer::Multipart;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use super::pace::{PATIENCE, Pace};
 use super::problem::Problem;
-use super::request::too_slow;
+use super::request::{discard, too_slow};
 
 /// Bytes that the parser may be given before it makes something of them: more than that is no header of a part.
 const MAX_AHEAD: usize = 1 << 20;
-/// How long a body may pause.
-const SILENCE: Duration = Duration::from_secs(30);
-/// How much of a body is still read after its refusal, and for how long: who is still sending does not see an answer.
-const REST: (usize, Duration) = (64 << 20, Duration::from_secs(20));
 
 /// A form that comes in. Cloning it gives another hold of the same.
 #[derive(Clone)]
 pub(super) struct Form {
-    body: Arc<Mutex<BodyDataStream>>,
+    body: Arc<Mutex<Incoming>>,
     /// Bytes that the parser has, and has made nothing of.
     ahead: Arc<AtomicUsize>,
 }
 
+/// The bytes of a form.
+struct Incoming {
+    pieces: BodyDataStream,
+    pace: Pace,
+}
+
+impl Incoming {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        let asked = Instant::now();
+        let piece = match timeout(self.pace.left(), self.pieces.next()).await {
+            Ok(Some(Ok(piece))) => piece,
+            Ok(Some(Err(_))) => return Err(io::ErrorKind::ConnectionReset.into()),
+            Ok(None) => return Ok(None),
+            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+        };
+        self.pace.moved(piece.len(), asked.elapsed());
+        Ok(Some(piece))
+    }
+}
+
 impl Form {
     pub(super) fn new(body: Body) -> Self {
-        Self { body: Arc::new(Mutex::new(body.into_data_stream())), ahead: Arc::default() }
+        let body = Incoming { pieces: body.into_data_stream(), pace: Pace::new(PATIENCE) };
+        Self { body: Arc::new(Mutex::new(body)), ahead: Arc::default() }
     }
 
     /// The parts, as they come. Whoever gets something of them says so by [`Form::understood`].
@@ -49,13 +66,7 @@ impl Form {
     fn pieces(self) -> impl Stream<Item = io::Result<Bytes>> + Send {
         stream::try_unfold(self, |form| async move {
             tokio::task::yield_now().await;
-            let next = timeout(SILENCE, async { form.body.lock().await.next().await }).await;
-            let piece = match next {
-                Ok(Some(Ok(piece))) => piece,
-                Ok(Some(Err(_))) => return Err(io::ErrorKind::ConnectionReset.into()),
-                Ok(None) => return Ok(None),
-                Err(_) => return Err(io::ErrorKind::TimedOut.into()),
-            };
+            let Some(piece) = form.body.lock().await.next().await? else { return Ok(None) };
             if form.ahead.fetch_add(piece.len(), Ordering::Relaxed) > MAX_AHEAD {
                 return Err(io::ErrorKind::InvalidData.into());
             }
@@ -65,18 +76,9 @@ impl Form {
 
     /// Reads on after a refusal.
     pub(super) async fn discard(self) {
-        let (most, time) = REST;
-        let rest = async {
-            let mut body = self.body.lock().await;
-            let mut read = 0;
-            while let Some(Ok(piece)) = body.next().await {
-                read += piece.len();
-                if read > most {
-                    break;
-                }
-            }
-        };
-        let _ = timeout(time, rest).await;
+        let nothing = Body::empty().into_data_stream();
+        let pieces = std::mem::replace(&mut self.body.lock().await.pieces, nothing);
+        discard(pieces).await;
     }
 }
 

@@ -87,6 +87,8 @@ pub(super) fn page(limit: Option<usize>, after: Option<&str>) -> Result<(usize, 
 }
 
 /// List your jobs, newest first
+///
+/// Without their texts and sources: show a job for these.
 #[utoipa::path(get, path = "/api/image-generator/jobs", tag = "Jobs", params(Which), security(("token" = [])),
     responses((status = 200, description = "A page of jobs.", body = Jobs), Failures))]
 pub(super) async fn list(By(caller): By, Asked(which): Asked<Which>) -> Result<Json<Jobs>, Problem> {

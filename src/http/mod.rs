@@ -5,6 +5,7 @@
 //!
 //! Not responsible for the work: a job is a row, and whoever runs `carousel worker` on that project makes it.
 
+mod answers;
 mod events;
 mod form;
 mod generate;
@@ -12,6 +13,7 @@ mod health;
 mod jobs;
 mod observe;
 mod openapi;
+mod pace;
 mod places;
 mod problem;
 mod request;
@@ -24,8 +26,10 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LINK, LOCATION, RETRY_AFTER};
+use axum::extract::{Request, State};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LINK, LOCATION, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -52,6 +56,10 @@ use problem::Problem;
 const UPLOADS: (usize, usize) = (64, 8);
 /// Jobs that are watched at once, in all and by one person.
 const STREAMS: (usize, usize) = (2_000, 50);
+/// Bytes of answers that were not read yet, in all and of one person.
+const ANSWERS: (usize, usize) = (128 << 20, 16 << 20);
+/// Requests under way, in all, which is what there are connections for, and with one token.
+const REQUESTS: (usize, usize) = (3_000, 16);
 
 /// How the API behaves.
 #[derive(Clone, Debug)]
@@ -73,6 +81,9 @@ struct Api {
     looked: health::Looked,
     uploads: Places,
     streams: Places,
+    answers: Places,
+    /// Not by person but by token, of which nobody knows another's.
+    requests: Places,
     /// What goes on when its connection has gone.
     tasks: TaskTracker,
     /// Ends what would go on by itself.
@@ -99,6 +110,8 @@ pub fn door(project: Project, settings: Settings, readiness: Readiness, end: Can
         looked: health::Looked::default(),
         uploads: Places::new(UPLOADS.0, UPLOADS.1),
         streams: Places::new(STREAMS.0, STREAMS.1),
+        answers: Places::new(ANSWERS.0, ANSWERS.1),
+        requests: Places::new(REQUESTS.0, REQUESTS.1),
         tasks: tasks.clone(),
         end,
     };
@@ -128,10 +141,11 @@ pub fn door(project: Project, settings: Settings, readiness: Readiness, end: Can
         .route("/openapi.json", describe)
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(request::MAX_JSON))
+        .layer(middleware::from_fn_with_state(api.clone(), answers::bound))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(CompressionLayer::new())
         .layer(cors(&api.settings.origins))
+        .layer(middleware::from_fn(keep_nowhere))
         .layer(middleware::from_fn(observe::observe))
         .with_state(api);
     Door { router, tasks }
@@ -151,6 +165,15 @@ async fn in_time(State(api): State<Api>, request: Request, next: Next) -> Respon
                 .into_response()
         }
     }
+}
+
+/// An answer is one person's, and may have addresses in it that are as good as keys: no cache keeps it, and nothing takes it for a page.
+async fn keep_nowhere(request: Request, next: Next) -> Response {
+    let mut answer = next.run(request).await;
+    let headers = answer.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
 }
 
 /// A panic's words are for the log only.

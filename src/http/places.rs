@@ -1,12 +1,15 @@
-//! Places for what takes long: so many in all, so many for one person, so that nobody keeps the others out.
+//! Places for what takes long or much: so many in all, so many for one person, so that nobody keeps the others out.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::http::StatusCode;
 use uuid::Uuid;
 
 use super::problem::Problem;
+
+/// Whoever has places already gets no more of those that are free than one part in so many. One alone comes to `each`; some together, however many
+/// they are, leave places to others.
+const SHARE: usize = 8;
 
 /// A number of places.
 #[derive(Clone)]
@@ -17,10 +20,11 @@ pub(super) struct Places {
     taken: Arc<Mutex<HashMap<Uuid, usize>>>,
 }
 
-/// A place that is taken. Dropping it frees it.
+/// Places that are taken. Dropping it frees them.
 pub(super) struct Place {
     places: Places,
     person: Uuid,
+    count: usize,
 }
 
 impl Places {
@@ -30,16 +34,25 @@ impl Places {
 
     /// Takes a place for a person, whom the project has accepted.
     pub(super) fn take(&self, person: Uuid) -> Result<Place, Problem> {
-        let mut taken = self.lock();
-        if taken.get(&person).is_some_and(|own| *own >= self.each) {
-            let detail = format!("you have {} requests of this kind under way already", self.each);
-            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail));
+        self.room(person, 1)?;
+        Ok(self.hold(person, 1))
+    }
+
+    /// Makes sure that there are so many places for a person. Who has none yet may take all that are free.
+    pub(super) fn room(&self, person: Uuid, count: usize) -> Result<(), Problem> {
+        let taken = self.lock();
+        let free = self.all.saturating_sub(taken.values().sum());
+        match taken.get(&person) {
+            Some(own) if own + count > self.each.min((free + own) / SHARE) => Err(Problem::too_many_requests()),
+            _ if count > free => Err(Problem::busy()),
+            _ => Ok(()),
         }
-        if taken.values().sum::<usize>() >= self.all {
-            return Err(Problem::busy());
-        }
-        *taken.entry(person).or_default() += 1;
-        Ok(Place { places: self.clone(), person })
+    }
+
+    /// Takes this many places, whether they are free or not: what they are for is there already.
+    pub(super) fn hold(&self, person: Uuid, count: usize) -> Place {
+        *self.lock().entry(person).or_default() += count;
+        Place { places: self.clone(), person, count }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, usize>> {
@@ -51,7 +64,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.lock();
         if let Some(own) = taken.get_mut(&self.person) {
-            *own -= 1;
+            *own -= self.count;
             if *own == 0 {
                 taken.remove(&self.person);
             }
@@ -63,19 +76,42 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
+    fn code(refused: Result<Place, Problem>) -> Option<u16> {
+        refused.err().map(|problem| problem.status)
+    }
+
+    /// As many as a person gets.
+    fn all_of(places: &Places, person: Uuid) -> Vec<Place> {
+        std::iter::from_fn(|| places.take(person).ok()).collect()
+    }
+
     #[test]
     fn one_person_s_places_end_before_everybody_s() {
-        let places = Places::new(3, 2);
-        let (anna, bert) = (Uuid::new_v4(), Uuid::new_v4());
-        let code = |refused: Result<Place, Problem>| refused.err().map(|problem| problem.status);
-        let hers = [places.take(anna), places.take(anna)].map(|place| place.ok().unwrap());
-        assert_eq!(code(places.take(anna)), Some(429));
-        let his = places.take(bert).ok().unwrap();
-        assert_eq!(code(places.take(bert)), Some(503));
-        drop(hers);
-        let again = places.take(anna);
-        assert!(again.is_ok());
-        drop((his, again));
-        assert!(places.lock().is_empty(), "nothing is kept of who has gone");
+        let places = Places::new(64, 8);
+        let anna = Uuid::new_v4();
+        let hers = all_of(&places, anna);
+        assert_eq!((hers.len(), code(places.take(anna))), (8, Some(429)));
+        let few = Places::new(2, 2);
+        let (one, two) = (few.take(anna).ok().unwrap(), few.take(Uuid::new_v4()).ok().unwrap());
+        assert_eq!(code(few.take(Uuid::new_v4())), Some(503));
+        drop(one);
+        assert!(few.take(Uuid::new_v4()).is_ok());
+        drop((hers, two));
+        assert!(places.lock().is_empty() && few.lock().is_empty(), "nothing is kept of who has gone");
+    }
+
+    #[test]
+    fn some_persons_together_do_not_keep_the_others_out() {
+        let places = Places::new(64, 8);
+        let mut taken = Vec::new();
+        for _ in 0..8 {
+            taken.push(all_of(&places, Uuid::new_v4()));
+        }
+        let left: Vec<_> = (0..8).map(|_| all_of(&places, Uuid::new_v4())).collect();
+        assert!(left.iter().all(|own| !own.is_empty()), "eight more get their places");
+        // And who came first gets no more for it.
+        assert!(taken.iter().all(|own| own.len() <= 8), "{:?}", taken.iter().map(Vec::len).collect::<Vec<_>>());
+        drop((taken, left));
+        assert_eq!(all_of(&places, Uuid::new_v4()).len(), 8);
     }
 }

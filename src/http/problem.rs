@@ -60,6 +60,11 @@ impl Problem {
             .hint("Send the request again in some seconds.")
     }
 
+    pub(super) fn too_many_requests() -> Self {
+        let detail = "you have too many requests of this kind under way, or answers that were not read yet";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail)
+    }
+
     pub(super) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed; its log says how")
     }

@@ -1,21 +1,28 @@
 //! What handlers take from a request, each refused with a problem document: the caller, the path, the query and a JSON body.
 
+use std::time::Duration;
+
 use axum::RequestPartsExt;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::body::{BodyDataStream, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use futures::StreamExt;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::Api;
 use super::problem::Problem;
 use crate::client::{Caller, Error};
 
-/// A JSON body, at most.
-pub(super) const MAX_JSON: usize = 4 << 20;
+/// A JSON body, at most: the words of a job are 256 kB, and three times as much where each letter is written by its number.
+pub(super) const MAX_JSON: usize = 1 << 20;
+/// What is read of a body before the project has accepted its token.
+const UNPROVEN: usize = 16 << 10;
+/// How much of a body is still read after its refusal, and for how long: who is still sending does not see an answer.
+const REST: (usize, Duration) = (64 << 20, Duration::from_secs(20));
 
 /// The person whose access token the request has.
 pub(super) struct By(pub(super) Caller);
@@ -24,10 +31,14 @@ impl FromRequestParts<Api> for By {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let token = bearer(&parts.headers)
-            .ok_or_else(|| Problem::from(Error::Unauthorized { message: "there is none".to_owned() }))?;
-        Ok(Self(api.project.person(token)?))
+        caller(&parts.headers, api).map(Self)
     }
+}
+
+fn caller(headers: &HeaderMap, api: &Api) -> Result<Caller, Problem> {
+    let token =
+        bearer(headers).ok_or_else(|| Problem::from(Error::Unauthorized { message: "there is none".to_owned() }))?;
+    Ok(api.project.person(token)?)
 }
 
 /// The token of `Authorization: Bearer`.
@@ -73,21 +84,61 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
         if kind != "application/json" && !kind.ends_with("+json") {
             return Err(not_json());
         }
-        let body = whole(request, api).await?;
+        let caller = caller(request.headers(), api)?;
+        let body = whole(request, api, MAX_JSON, Some(&caller)).await?;
         parse(&body).map(Self)
     }
 }
 
-/// The whole of a body that may not be large.
-pub(super) async fn whole(request: Request, api: &Api) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(api.settings.patience, Bytes::from_request(request, api)).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(BytesRejection::FailedToBufferBody(error))) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Err(Problem::body_too_large("4 MiB"))
+/// The whole of a body that has at most so many bytes. Of one that is not small nothing further is read before the project has accepted the caller.
+pub(super) async fn whole(
+    request: Request,
+    api: &Api,
+    most: usize,
+    caller: Option<&Caller>,
+) -> Result<Vec<u8>, Problem> {
+    let body = request.into_body();
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut pieces = body.into_data_stream();
+    let reading = async {
+        let mut whole = Vec::new();
+        let mut unproven = caller;
+        let mut coming = announced;
+        loop {
+            if coming > most {
+                return Err(Problem::body_too_large("1 MiB"));
+            }
+            if let Some(caller) = unproven.take_if(|_| coming > UNPROVEN) {
+                caller.prove().await?;
+            }
+            let Some(piece) = pieces.next().await else { return Ok(whole) };
+            let piece = piece.map_err(|_| Problem::malformed("the body breaks off"))?;
+            coming = coming.max(whole.len() + piece.len());
+            if coming <= most {
+                whole.extend_from_slice(&piece);
+            }
         }
-        Ok(Err(_)) => Err(Problem::malformed("the body breaks off")),
-        Err(_) => Err(too_slow()),
+    };
+    let read = timeout(api.settings.patience, reading).await.unwrap_or_else(|_| Err(too_slow()));
+    if read.is_err() {
+        api.tasks.spawn(discard(pieces));
     }
+    read
+}
+
+/// Reads on after a refusal, and keeps nothing of it.
+pub(super) async fn discard(mut pieces: BodyDataStream) {
+    let (most, time) = REST;
+    let rest = async {
+        let mut read = 0;
+        while let Some(Ok(piece)) = pieces.next().await {
+            read += piece.len();
+            if read > most {
+                break;
+            }
+        }
+    };
+    let _ = timeout(time, rest).await;
 }
 
 pub(super) fn too_slow() -> Problem {

@@ -16,7 +16,7 @@ use super::request::{content_type, whole};
 const DEPRECATION: &str = "@1795305600";
 const SUNSET: &str = "Sun, 22 Nov 2026 00:00:00 GMT";
 const SUCCESSOR: &str = "/api/image-generator/generate-v2";
-/// A larger body is not translated.
+/// A larger body is not translated, nor read. Nobody has to be anybody here.
 const MAX_TRANSLATED: usize = 64 << 10;
 
 /// The old name of a field, and what it is called now. Names are compared without case and underscores.
@@ -79,8 +79,8 @@ struct Successor {
             ("link" = String, description = "The successor.")))))]
 pub(super) async fn generate(State(api): State<Api>, request: Request) -> Response {
     let json = content_type(request.headers()) == "application/json";
-    let body = whole(request, &api).await.unwrap_or_default();
-    let old = match json && body.len() <= MAX_TRANSLATED {
+    let body = whole(request, &api, MAX_TRANSLATED, None).await.unwrap_or_default();
+    let old = match json {
         true => serde_json::from_slice(&body).unwrap_or_default(),
         false => Value::Null,
     };

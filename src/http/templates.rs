@@ -16,6 +16,9 @@ use super::request::{Asked, Body, By, Id};
 use crate::client::{Job, Template, TemplateList};
 use crate::job::{AspectRatio, SlidesFrom};
 
+/// What is searched for, at most, in characters.
+const LONGEST: usize = 200;
+
 /// Which templates.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -106,10 +109,17 @@ impl TemplateParts {
 }
 
 /// List your templates, newest first
+///
+/// Without the texts that a job takes: show a template for these.
 #[utoipa::path(get, path = "/api/image-generator/templates", tag = "Templates", params(Which), security(("token" = [])),
     responses((status = 200, description = "A page of templates.", body = Templates), Failures))]
 pub(super) async fn list(By(caller): By, Asked(which): Asked<Which>) -> Result<Json<Templates>, Problem> {
     let (limit, after) = page(which.limit, which.after.as_deref())?;
+    for (name, text) in [("search", &which.search), ("tag", &which.tag)] {
+        if text.as_ref().is_some_and(|text| text.chars().count() > LONGEST) {
+            return Err(Problem::malformed(format!("`{name}` has more than {LONGEST} characters")));
+        }
+    }
     let list =
         TemplateList { search: which.search, is_favorite: which.favorite, tags: which.tag.into_iter().collect() };
     let page = caller.templates(&list, limit, after.as_ref()).await?;

@@ -200,7 +200,7 @@ async fn job(mut part: Field<'static>, form: &Form) -> Result<NewJob, Problem> {
         form.understood();
         text.extend_from_slice(&chunk);
         if text.len() > MAX_JSON {
-            return Err(Problem::body_too_large("4 MiB in its part `job`"));
+            return Err(Problem::body_too_large("1 MiB in its part `job`"));
         }
     }
     parse::<NewJob>(&text)?.checked()

@@ -101,8 +101,44 @@ async fn what_people_wrote_can_not_forge_lines_on_a_terminal_and_is_whole_in_jso
             assert!(!said.contains('\u{202e}') && !said.lines().any(|line| line.starts_with("FORGED")), "{said:?}");
         }
     }
-    let shown = json(person(&me, &["jobs", "show", &job, "--json"]), 0).await;
+    let (_, said, _) = ended(person(&me, &["jobs", "show", &job, "--json"])).await;
+    assert!(said.chars().all(|letter| letter == '\n' || !letter.is_control() && letter != '\u{202e}'), "{said:?}");
+    let shown: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!(shown["job"]["title"], title);
+}
+
+/// Rows of before words had an end.
+#[tokio::test]
+async fn a_list_is_read_whatever_the_jobs_in_it_say() {
+    let deployment = Deployment::new().await;
+    let me = deployment.person().await;
+    let source = me.photo().await;
+    let insert = format!(
+        "alter table public.image_generation_jobs disable trigger require_few_words;
+         alter table public.image_generation_templates disable trigger require_few_words;
+         insert into public.image_generation_jobs (user_id, title, source_paths, prompt, slide_prompts)
+         select '{}', 'wordy', array['{source}'], 'a cup', array_fill(repeat('😀', 31000), array[100]) from generate_series(1, 3)",
+        me.id
+    );
+    deployment.project.owner.batch_execute(&insert).await.unwrap();
+    for command in [operator(&deployment, &["jobs", "list", "--json"]), person(&me, &["jobs", "list", "--json"])] {
+        let listed = json(command, 0).await;
+        assert_eq!(listed["jobs"].as_array().map(Vec::len), Some(3));
+        assert!(listed["jobs"][0].get("prompt").is_none());
+    }
+    let (code, said, error) = ended(operator(&deployment, &["jobs", "list"])).await;
+    assert!(code == 0 && said.matches("wordy").count() == 3, "{said}{error}");
+    let templates = json(operator(&deployment, &["templates", "list", "--json"]), 0).await;
+    assert_eq!(templates["templates"][0]["name"], "wordy");
+}
+
+#[tokio::test]
+async fn a_job_without_a_title_is_listed_by_its_template() {
+    let deployment = Deployment::new().await;
+    let me = deployment.person().await;
+    me.submit(&json!({ "prompt": "a calm story", "source_paths": [me.photo().await] })).await;
+    let (_, said, _) = ended(person(&me, &["jobs", "list"])).await;
+    assert!(said.contains("a calm story"), "{said}");
 }
 
 #[tokio::test]

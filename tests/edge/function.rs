@@ -60,6 +60,8 @@ async fn accepted(answer: Response) -> Value {
     let job: Value = answer.json().await.expect("it answers JSON");
     assert_eq!(status, 202, "{job}");
     assert_eq!(headers["access-control-allow-origin"], "*");
+    assert_eq!(headers["cache-control"], "no-store");
+    assert_eq!(headers["x-content-type-options"], "nosniff");
     let location = format!("/rest/v1/image_generation_jobs?id=eq.{}", job["id"].as_str().expect("a job has an id"));
     assert_eq!(headers["location"], location.as_str());
     job

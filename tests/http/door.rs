@@ -107,6 +107,8 @@ impl Door {
             );
         }
         assert!(headers.contains_key("x-request-id"), "{said}");
+        assert_eq!(headers["cache-control"], "no-store", "{said}");
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{said}");
         Answer { status, headers, body }
     }
 

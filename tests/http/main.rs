@@ -6,6 +6,7 @@ mod deployment;
 #[path = "../project/mod.rs"]
 mod project;
 
+mod bounds;
 mod door;
 mod events;
 mod hostile;

@@ -14,6 +14,8 @@ const CORS = {
   'access-control-allow-origin': '*',
   'access-control-expose-headers': 'location, retry-after, idempotency-replayed',
 };
+// An answer is its caller's alone: no cache keeps it, and nothing takes it for a page.
+const ALONE = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
 const PREFLIGHT = {
   'access-control-allow-methods': 'POST, OPTIONS',
   'access-control-allow-headers': 'authorization, apikey, content-type, idempotency-key, x-client-info',
@@ -40,6 +42,6 @@ Deno.serve(async (request) => {
     console.error('the function failed:', failure instanceof Error ? failure.name : 'no error');
     return new Problem(500, 'internal', 'the function failed; its log says how').answer();
   });
-  for (const [name, value] of Object.entries(CORS)) answer.headers.set(name, value);
+  for (const [name, value] of Object.entries({ ...CORS, ...ALONE })) answer.headers.set(name, value);
   return answer;
 });

@@ -3,7 +3,7 @@
 import { malformed, Problem, unauthorized } from './problem.ts';
 
 /** A body, at most: more than any job that the database takes. */
-const MAX_BODY = 4 << 20;
+const MAX_BODY = 1 << 20;
 
 const isText = (value: unknown) => typeof value === 'string';
 const isTexts = (value: unknown) => Array.isArray(value) && value.every(isText);
@@ -105,7 +105,7 @@ async function body(request: Request): Promise<Uint8Array<ArrayBuffer>> {
   } catch {
     throw malformed('the body breaks off');
   }
-  if (length > MAX_BODY) throw new Problem(413, 'body_too_large', 'the body has more than 4 MiB');
+  if (length > MAX_BODY) throw new Problem(413, 'body_too_large', 'the body has more than 1 MiB');
   return new Uint8Array(await new Blob(pieces).arrayBuffer());
 }
 
