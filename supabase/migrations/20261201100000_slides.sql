@@ -372,7 +372,8 @@ begin
   -- One user's inserts take their turn, so that two at once don't make the same template twice.
   perform pg_advisory_xact_lock(hashtextextended('carousel user ' || new.user_id::text, 0));
   -- A repeated request is about to end at its unique key: it is not another use of its template, nor counted against a limit.
-  if exists (select from public.image_generation_jobs where id = new.id)
+  -- What is another's is told no sooner than by the key: before it everything is as for an id that nobody has.
+  if exists (select from public.image_generation_jobs where id = new.id and user_id = new.user_id)
     or exists (select from public.image_generation_jobs where user_id = new.user_id and idempotency_key = new.idempotency_key)
   then
     return new;

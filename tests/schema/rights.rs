@@ -120,6 +120,44 @@ async fn nobody_sees_or_touches_what_is_anothers() {
     assert_eq!(value(&mine, &format!("select count(*) from {IMAGES}")).await, "0");
 }
 
+/// That an id is taken is seen by who inserts a row with it, and pays for the look where it is not. It is not seen without that, nor whose it is.
+#[tokio::test]
+async fn an_id_of_anothers_is_refused_as_ones_own_and_tells_nothing_to_who_may_insert_no_more() {
+    let project = Project::new().await;
+    let (owner, other) = (project.user().await, project.user().await);
+    let (mine, theirs) = (project.signed_in(owner).await, project.signed_in(other).await);
+    let foreign = insert_job(&mine, owner, &[]).await.unwrap();
+    let own = insert_job(&theirs, other, &[]).await.unwrap();
+    let said = async |id: Uuid, wrong: Option<(&str, &str)>| {
+        let quoted = format!("'{id}'");
+        let columns: Vec<_> = [("id", quoted.as_str())].into_iter().chain(wrong).collect();
+        match insert_job(&theirs, other, &columns).await {
+            Ok(_) => "taken in".to_owned(),
+            Err(refusal) => format!("{refusal:?}").replace(&id.to_string(), "ID"),
+        }
+    };
+    let taken = said(foreign, None).await;
+    assert!(taken.contains("23505") && !taken.contains(&owner.to_string()), "{taken}");
+    assert_eq!(taken, said(own, None).await);
+    let free = Uuid::new_v4();
+    let long = "repeat('a', 32001)";
+    for wrong in [("prompt", "''"), ("variants", "11"), ("slide_prompts", "array_fill(repeat('a', 31000), array[10])")]
+    {
+        assert_eq!(said(foreign, Some(wrong)).await, said(free, Some(wrong)).await, "{wrong:?}");
+    }
+    assert!(said(foreign, Some(("slide_prompts", &format!("array[{long}]")))).await.contains("prompt_too_long"));
+    // Who is at a limit asks for nothing, and so for free.
+    project
+        .owner
+        .execute("insert into carousel_private.limits (user_id, max_active_jobs) values ($1, 1)", &[&other])
+        .await
+        .unwrap();
+    assert!(said(free, None).await.contains("too_many_active_jobs"));
+    assert_eq!(said(foreign, None).await, said(free, None).await);
+    // A request of one's own that is repeated is one that was counted already.
+    assert!(said(own, None).await.contains("23505"));
+}
+
 #[tokio::test]
 async fn who_is_not_signed_in_gets_nothing() {
     let project = Project::new().await;
