@@ -117,3 +117,33 @@ fn everything_that_is_linked_is_allowed() {
     }
     assert!(faults.is_empty(), "deny.toml does not allow this:\n{}", faults.join("\n"));
 }
+
+/// Packages of the Supabase CLI for other systems than the one that the lock was made on: their registry gave no digest of them. Nothing here installs them
+/// but on those systems, and only the tests use the CLI.
+const UNTOLD: [&str; 7] =
+    ["darwin-arm64", "darwin-x64", "linux-arm64", "linux-arm64-musl", "linux-x64-musl", "windows-arm64", "windows-x64"];
+
+#[test]
+fn every_package_of_npm_is_held_to_a_digest_but_for_those_that_have_none() {
+    let mut untold = Vec::new();
+    let locks = [
+        include_str!("../src/local/pages/package-lock.json"),
+        include_str!("../supabase/local/package-lock.json"),
+        include_str!("../benches/peers/package-lock.json"),
+        include_str!("edge/package-lock.json"),
+        include_str!("pages/package-lock.json"),
+        include_str!("supabase_js/package-lock.json"),
+    ];
+    for lock in locks {
+        let lock: Value = serde_json::from_str(lock).expect("a lock is JSON");
+        let packages = lock["packages"].as_object().expect("a lock lists packages");
+        let digested = |package: &Value| package["integrity"].as_str().is_some_and(|text| text.starts_with("sha512-"));
+        untold.extend(
+            packages
+                .iter()
+                .filter(|(name, package)| !name.is_empty() && !digested(package))
+                .map(|(name, _)| name.clone()),
+        );
+    }
+    assert_eq!(untold, UNTOLD.map(|system| format!("node_modules/@supabase/cli-{system}")));
+}
