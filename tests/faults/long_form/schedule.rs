@@ -13,8 +13,30 @@ use uuid::Uuid;
 use super::load::provider_fault;
 use crate::process::Worker;
 use crate::proxy::Mode;
+use crate::refusals::refuse;
 use crate::scene::{Scene, Ways};
 use crate::server::{Restartable, Stop};
+
+/// What a database may refuse a statement with: something of every class, and all that pass by themselves.
+const REFUSALS: [&str; 34] = [
+    "03000", "08003", "08006", "0A000", "21000", "22001", "22P02", "23505", "23514", "24000", "25006", "25P04",
+    "26000", "2BP01", "2F000", "34000", "38000", "39000", "40001", "40P01", "42501", "42P01", "44000", "53100",
+    "53200", "53300", "54001", "55000", "55P03", "57014", "58030", "F0000", "P0001", "XX000",
+];
+/// What is refused before it is done: what is written when an image is begun, made or given up, and as its job goes on.
+const REFUSED: [(&str, &str); 5] = [
+    ("public.generated_carousel_images", "new.status = 'completed'"),
+    ("public.generated_carousel_images", "new.status = 'generating'"),
+    ("public.generated_carousel_images", "new.status = 'failed'"),
+    ("public.image_generation_jobs", "new.stage = 'generating'"),
+    ("public.image_generation_jobs", "new.stage = 'finished'"),
+];
+/// How a pooler, or a server, says that it has no room.
+const FULL: [(&str, &str); 3] = [
+    ("XX000", "MaxClientsInSessionMode: max clients reached - in Session mode max clients are limited to pool_size"),
+    ("53300", "too many connections for role"),
+    ("08006", "connection to the server was lost"),
+];
 
 /// How often each fault has struck.
 #[derive(Clone, Debug, Default)]
@@ -28,11 +50,13 @@ pub struct Counts {
     freezes: u64,
     terminations: u64,
     storage: u64,
+    refusals: u64,
+    pooler: u64,
     pub provider: u64,
 }
 
 impl Counts {
-    pub fn table(&self) -> [(&'static str, u64); 10] {
+    pub fn table(&self) -> [(&'static str, u64); 12] {
         [
             ("workers killed", self.kills),
             ("workers paused and woken", self.pauses),
@@ -43,6 +67,8 @@ impl Counts {
             ("networks frozen, slow or away", self.freezes),
             ("sessions terminated", self.terminations),
             ("Storage faults", self.storage),
+            ("statements refused by the database", self.refusals),
+            ("times the pooler had no room", self.pooler),
             ("provider faults", self.provider),
         ]
     }
@@ -188,8 +214,37 @@ impl<'a> Schedule<'a> {
                 self.counts.provider += 1;
                 self.scene.deployment.openai.faults().next(provider_fault(random));
             }
+            215..235 => {
+                self.note().await;
+                self.refuse(place, random).await;
+                self.note().await;
+            }
+            235..245 if idle => {
+                self.note().await;
+                let way = &self.places[place].ways.database;
+                let (code, words) = FULL[random.random_range(0..FULL.len())];
+                way.set(Mode::Full(code, words));
+                way.cut();
+                self.note().await;
+                self.counts.pooler += 1;
+                self.places[place].mend_at = Some(late);
+            }
             _ => {}
         }
+    }
+
+    /// Lets the database say no a few times: to what it has done for this worker, or before it does it for any.
+    async fn refuse(&mut self, place: usize, random: &mut StdRng) {
+        let times = random.random_range(1..4);
+        self.counts.refusals += u64::from(times);
+        let mut code = || REFUSALS[random.random_range(0..REFUSALS.len())];
+        if times % 2 == 0 {
+            let codes: Vec<&str> = (0..times).map(|_| code()).collect();
+            return self.places[place].ways.database.refuse(&codes);
+        }
+        let code = code();
+        let (table, when) = REFUSED[random.random_range(0..REFUSED.len())];
+        refuse(self.scene, table, when, code, times).await;
     }
 
     fn strike_storage(&mut self, until: Instant, random: &mut StdRng) {
@@ -256,6 +311,9 @@ impl<'a> Schedule<'a> {
     pub async fn heal(&mut self) {
         let stack = &self.scene.deployment.stack;
         stack.storage().faults().clear();
+        for (table, _) in REFUSED {
+            self.scene.rows(&format!("drop trigger if exists refuse on {table}"), &[]).await;
+        }
         self.scene.deployment.openai.faults().clear();
         self.note().await;
         for (_, stall) in self.stalls.drain(..) {
