@@ -12,6 +12,7 @@ mod schema {
 
     mod advisors;
     mod bad_input;
+    mod beside;
     mod broadcasts;
     mod dashboard;
     mod guard;

@@ -12,6 +12,7 @@ mod doctor;
 mod download;
 mod ending;
 mod follow;
+mod init;
 mod jobs;
 mod migrate;
 mod option;
@@ -66,6 +67,7 @@ enum Command {
     Worker(Box<worker::WorkerCommand>),
     Api(Box<api::Api>),
     Migrate(migrate::Migrate),
+    Init(init::Init),
     Doctor(Box<doctor::Doctor>),
     Submit(Box<submit::Submit>),
     Watch(Box<watch::Watch>),
@@ -107,6 +109,7 @@ impl Command {
             Self::Worker(worker) => worker.run().await?,
             Self::Api(api) => api.run().await?,
             Self::Migrate(migrate) => migrate.run().await?,
+            Self::Init(init) => init.run().await?,
             Self::Doctor(doctor) => return doctor.run().await,
             Self::Submit(submit) => return submit.run().await,
             Self::Watch(watch) => return watch.run().await,

@@ -1,5 +1,5 @@
 -- Before anything: what has a name that carousel is about to use, and is not carousel's, is left as it is, and the migrations with it.
--- On a project where they have been applied already, this finds what is theirs and changes nothing.
+-- On a project where the first of them have been applied already, this finds what is theirs and changes nothing.
 
 do $$
 declare
@@ -23,7 +23,24 @@ declare
   foreigners text[] := '{}';
   mends text[] := '{}';
   thing record;
+  versions text;
+  -- As the detail of an error: the Supabase CLI shows no hints.
+  advice text;
 begin
+  -- Whoever has applied this one does not come here. So what is there was applied by another tool, or a history was emptied.
+  if to_regclass('carousel_private.migrations') is not null then
+    select string_agg(version, ' ' order by version) into versions from carousel_private.migrations;
+    advice := 'Go on with `carousel migrate`; or from the app''s own folder: carousel init, then supabase db push.' || e'\n'
+      || 'To go on from a clone of carousel:' || e'\n' || 'supabase migration repair --status applied ' || versions;
+    raise exception 'nothing was changed: carousel is in this project already, applied by another tool or from another folder'
+      using errcode = '42710', detail = advice;
+  end if;
+  if to_regclass('storage.buckets') is null or to_regclass('storage.objects') is null then
+    advice := 'Start the Storage service, or wait until the new project is healthy, and open Storage in its dashboard.'
+      || e'\nThen apply the migrations again.';
+    raise exception 'nothing was changed: Storage has not made its tables here yet' using errcode = '42P01', detail = advice;
+  end if;
+
   for thing in
     -- Relations share one space of names, and tables and views share theirs with types.
     select kind || ' ' || name as what, format('alter %s %s rename to %I;', kind, name, relname || '_before_carousel') as mend
@@ -103,31 +120,29 @@ begin
   end loop;
 
   -- The bucket is ours once its migration is applied. Before, its owner's word is wanted: its settings are about to be changed.
-  if to_regclass('storage.buckets') is not null then
-    stored := begun and exists (
-      select from pg_policies
-      where schemaname = 'storage' and tablename = 'objects' and policyname = 'carousel: owners read their folder'
-        and strpos(qual, bucket) > 0
-    );
-    if not stored and exists (select from storage.buckets where bucket in (id, name)) then
-      if to_regnamespace('carousel_shared_bucket') is null or not exists (select from storage.buckets where id = bucket) then
-        foreigners := foreigners || ('bucket ' || bucket);
-        mends := mends || (
-          'to share it with carousel, which then leaves its settings and all other objects in it as they are: '
-          || 'create schema carousel_shared_bucket; otherwise: move its objects to another bucket and delete it in the dashboard'
-        );
-      else
-        -- Remembered until the migration that knows what to do with it: the one of the bucket sets them.
-        create table if not exists carousel_shared_bucket.settings as
-          select id, public, file_size_limit, allowed_mime_types from storage.buckets where id = bucket;
-      end if;
+  stored := begun and exists (
+    select from pg_policies
+    where schemaname = 'storage' and tablename = 'objects' and policyname = 'carousel: owners read their folder'
+      and strpos(qual, bucket) > 0
+  );
+  if not stored and exists (select from storage.buckets where bucket in (id, name)) then
+    if to_regnamespace('carousel_shared_bucket') is null or not exists (select from storage.buckets where id = bucket) then
+      foreigners := foreigners || ('bucket ' || bucket);
+      mends := mends || (
+        'to share it with carousel, which then leaves its settings and all other objects in it as they are: '
+        || 'create schema carousel_shared_bucket; otherwise: move its objects to another bucket and delete it in the dashboard'
+      );
+    else
+      -- Remembered until the migration that knows what to do with it: the one of the bucket sets them.
+      create table if not exists carousel_shared_bucket.settings as
+        select id, public, file_size_limit, allowed_mime_types from storage.buckets where id = bucket;
     end if;
   end if;
 
   if cardinality(foreigners) > 0 then
+    advice := array_to_string(mends, e'\n') || e'\nThen apply the migrations again.';
     raise exception 'nothing was changed: carousel needs names that something else has here: %', array_to_string(foreigners, ', ')
-      using errcode = '42710', detail = 'not_ours',
-        hint = array_to_string(mends, e'\n') || e'\nThen apply the migrations again.';
+      using errcode = '42710', detail = advice;
   end if;
 end
 $$;

@@ -57,7 +57,7 @@ begin
   end loop;
   if cardinality(taken) > 0 then
     raise exception 'nothing was changed: carousel needs names that something else has here: %', array_to_string(taken, ', ')
-      using errcode = '42710', detail = 'not_ours', hint = 'Rename what has them, then apply the migrations again.';
+      using errcode = '42710', detail = 'Rename what has them, then apply the migrations again.';
   end if;
 end
 $$;

@@ -12,7 +12,16 @@ pub async fn read(client: &Client) -> BTreeSet<String> {
     client.batch_execute("set search_path = ''").await.expect("the search path can be set");
     let rows = client.query(include_str!("catalog.sql"), &[]).await.expect("the catalog can be read");
     client.batch_execute("reset search_path").await.expect("the search path can be reset");
-    rows.iter().map(|row| row.get(0)).collect()
+    let mut lines: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
+    // The tools' histories are theirs.
+    lines.retain(|line| !line.contains("supabase_migrations"));
+    // Before the first migration there is no record of them.
+    if lines.iter().any(|line| line.contains("carousel_private.migrations")) {
+        let record = "select format('applied %s %s', version, name) from carousel_private.migrations";
+        let record = client.query(record, &[]).await.expect("the record can be read");
+        lines.extend(record.iter().map(|row| row.get::<_, String>(0)));
+    }
+    lines
 }
 
 /// Fails with the lines that only one of the two has.

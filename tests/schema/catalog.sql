@@ -73,7 +73,5 @@ select format('role %s login=%s superuser=%s bypassrls=%s inherit=%s createrole=
     shobj_description(oid, 'pg_authid'))
 from pg_roles where rolname = 'carousel_worker'
 union all
-select format('applied %s %s', version, name) from supabase_migrations.schema_migrations
-union all
 select format('extension %s %s in %s', extname, extversion, extnamespace::regnamespace) from pg_extension
 order by 1

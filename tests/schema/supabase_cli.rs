@@ -1,6 +1,6 @@
 //! The real Supabase CLI, run as a person would run it in the repository.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tempfile::TempDir;
@@ -39,6 +39,35 @@ impl Repository {
                 .expect("a file can be written");
         }
         Self { folder, shared: shared().await }
+    }
+
+    /// An app's, which has no migrations yet.
+    pub async fn app() -> Self {
+        Self::with_migrations(0).await
+    }
+
+    /// Adds one of the app's own migrations.
+    pub fn add(&self, name: &str, text: &str) {
+        std::fs::write(self.migrations().join(name), text).expect("a file can be written");
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn migrations(&self) -> PathBuf {
+        self.folder.path().join("supabase/migrations")
+    }
+
+    /// The names of the files in its folder of migrations, in order.
+    pub fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.migrations()).expect("it can be listed");
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.expect("it can be listed").file_name().into_string().expect("it is text"))
+            .collect();
+        names.sort();
+        names
     }
 
     /// With all migrations.
