@@ -1,14 +1,16 @@
 -- Writes down that paid calls are about to be made, each under its lease, and what they may put into the bucket: $1 jobs, $2 tokens,
 -- $3 images, $4 models, $5 qualities, $6 prompts, $7 how many calls for the image since its job was last asked for may have been billed, this one
--- included, $8 names of the objects, one for each call, $9 numbers of previews.
+-- included, $8 names of the objects, one for each call, $9 numbers of previews, $10 millionths of a dollar that it may cost (null: the model has
+-- no price).
 -- A row for each call; none when its lease is lost, or somebody else holds one of its rows. No id: the provider is to be left alone for
--- that many seconds, or else the image was perhaps billed for so often, the last time with this outcome (null: nobody knows).
+-- that many seconds, or a limit of its owner refuses it, or else the image was perhaps billed for so often, the last time with this outcome
+-- (null: nobody knows).
 with held as materialized (
     -- The job before its lease, in the order in which a deletion takes them.
     select wish.*, job.retry_requested_at, lease.user_id, lease.worker_id, lease.attempt
     from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::integer[],
-        $8::text[], $9::integer[]) with ordinality
-        as wish (job_id, token, image_id, model, quality, prompt, most, object_name, previews, place)
+        $8::text[], $9::integer[], $10::bigint[]) with ordinality
+        as wish (job_id, token, image_id, model, quality, prompt, most, object_name, previews, estimate_millionths, place)
     cross join lateral (
         select id, retry_requested_at from public.image_generation_jobs where id = wish.job_id for key share skip locked
     ) as job
@@ -18,6 +20,9 @@ with held as materialized (
     cross join lateral (
         select id from public.generated_carousel_images where id = wish.image_id and job_id = job.id for no key update skip locked
     ) as image
+    -- Who has limits begins one call after the other.
+    cross join lateral (select carousel_private.hold_calls(lease.user_id, ' skip locked') as are_held) as calls
+    where calls.are_held
 ),
 pause as materialized (
     select carousel_private.pause_left() as seconds
@@ -36,20 +41,26 @@ asked as materialized (
         where job_id = held.job_id and image_id = held.image_id and started_at >= coalesce(held.retry_requested_at, '-infinity')
     ) as made
 ),
+opened as materialized (
+    select asked.place, made.call, made.code, made.words
+    from asked
+    cross join lateral carousel_private.open_call(
+        asked.job_id, asked.image_id, asked.user_id, asked.worker_id, asked.attempt, asked.model, asked.object_name, asked.previews,
+        asked.estimate_millionths / 1000000.0
+    ) as made
+    where asked.may_be_made and asked.again is null
+),
+begun as materialized (
+    select asked.*, coalesce(opened.call, case when asked.may_be_made then asked.again end) as call, opened.code, opened.words
+    from asked
+    left join opened on opened.place = asked.place
+),
 image as (
     update public.generated_carousel_images image
-    set status = 'generating', model = asked.model, quality = asked.quality, prompt = asked.prompt, error_code = null, error_message = null
-    from asked
-    where image.id = asked.image_id and image.id = any (array(select image_id from asked)) and asked.may_be_made
-),
-call as (
-    insert into carousel_private.provider_calls (job_id, image_id, user_id, worker_id, attempt, model, object_name, previews)
-    select job_id, image_id, user_id, worker_id, attempt, model, object_name, previews
-    from asked
-    where may_be_made and again is null
-    returning id, image_id
+    set status = 'generating', model = begun.model, quality = begun.quality, prompt = begun.prompt, error_code = null, error_message = null
+    from begun
+    where image.id = begun.image_id and image.id = any (array(select image_id from begun)) and begun.call is not null
 )
-select asked.place, coalesce(call.id, asked.again) as id, asked.seconds, asked.billed,
-    (select outcome from carousel_private.provider_calls where id = asked.last) as outcome
-from asked
-left join call on call.image_id = asked.image_id
+select place, call as id, seconds, billed, code as refused, words,
+    (select outcome from carousel_private.provider_calls where id = begun.last) as outcome
+from begun

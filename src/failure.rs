@@ -47,6 +47,14 @@ pub enum Failure {
         /// How the last of these calls ended; nobody may know.
         Option<String>,
     ),
+    /// A limit of the job's owner is reached; nothing was sent.
+    #[error("{words}")]
+    Limit {
+        /// Stable code.
+        code: String,
+        /// Words for the owner.
+        words: String,
+    },
     /// The job asks for something that is not to be had; nothing was sent.
     #[error("{message}")]
     Unfit {
@@ -110,6 +118,7 @@ impl Failure {
             Self::Upload(error) => storage_code(error),
             Self::Queue(_) => "database",
             Self::Spent(outcome) => outcome.as_deref().unwrap_or("worker_lost"),
+            Self::Limit { code, .. } => code,
             Self::Unfit { code, .. } => code,
             Self::Internal(_) => "internal",
         }
@@ -172,7 +181,7 @@ impl Failure {
                     "This image was begun {BILLED_TRIES} times, each perhaps paid for, and {how}. Ask for it once more with a retry."
                 )
             }
-            Self::Unfit { message, .. } => message.clone(),
+            Self::Limit { words: message, .. } | Self::Unfit { message, .. } => message.clone(),
         }
     }
 
@@ -199,7 +208,7 @@ impl Failure {
             Self::Provider(error) => !error.may_be_billed(),
             // There was a picture, and it could not be kept.
             Self::Result(_) | Self::Upload(_) | Self::Queue(_) | Self::Internal(_) => false,
-            Self::Fetch { .. } | Self::Source { .. } | Self::Spent(_) | Self::Unfit { .. } => true,
+            Self::Fetch { .. } | Self::Source { .. } | Self::Spent(_) | Self::Limit { .. } | Self::Unfit { .. } => true,
         }
     }
 

@@ -56,7 +56,7 @@ impl Failure {
                 storage::Error::InvalidPath { .. } | storage::Error::Io(_) => Reach::Image,
                 _ => Reach::Bucket,
             },
-            Self::Fetch { .. } | Self::Source { .. } => Reach::Job,
+            Self::Fetch { .. } | Self::Source { .. } | Self::Limit { .. } => Reach::Job,
             Self::Queue(_) | Self::Spent(_) | Self::Unfit { .. } | Self::Internal(_) => Reach::Image,
         }
     }

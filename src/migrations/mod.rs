@@ -114,6 +114,16 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../../supabase/migrations/20261201100100_slides_validated.sql"),
     ),
     migration(
+        "20261201120000",
+        "limits_of_the_ledger",
+        include_str!("../../supabase/migrations/20261201120000_limits_of_the_ledger.sql"),
+    ),
+    migration(
+        "20261201120100",
+        "limits_of_requests",
+        include_str!("../../supabase/migrations/20261201120100_limits_of_requests.sql"),
+    ),
+    migration(
         "20261201130000",
         "search_paths",
         include_str!("../../supabase/migrations/20261201130000_search_paths.sql"),

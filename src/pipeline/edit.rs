@@ -67,10 +67,17 @@ impl Pipeline {
             // A name for each call: a path never holds other bytes than its first.
             let place = Place::new(&lease.job, &image, &edit);
             let objects = Objects { name: &place.name(), previews: edit.partial_images };
-            let begun = lease.begin_call(image.id, objects, &edit.model, edit.quality.as_deref(), &edit.prompt);
+            let estimate = self.settings.prices.estimate(&edit);
+            let begun =
+                lease.begin_call(image.id, objects, &edit.model, edit.quality.as_deref(), &edit.prompt, estimate);
             let call = match begun.await? {
                 Begun::Call(call) => call,
                 Begun::Spent(outcome) => return self.give_up(lease, image, None, &Failure::Spent(outcome)).await,
+                Begun::Refused { code, words } => {
+                    let failure = Failure::Limit { code, words };
+                    gate.spoil(&failure);
+                    return self.give_up(lease, image, None, &failure).await;
+                }
                 Begun::Paused(pause) if pause > LONG_PAUSE => {
                     gate.pause(None);
                     return Ok(());

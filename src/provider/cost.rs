@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 
+use super::Edit;
 use super::usage::Usage;
 
 /// Highest cost of one edit, in millionths of a dollar: the amount in a job's row has room for a hundred of them.
@@ -96,6 +97,29 @@ impl PriceTable {
     /// What an edit by `model` cost, in millionths of a dollar, or nothing when the model has no price.
     pub fn cost(&self, model: &str, usage: &Usage) -> Option<i64> {
         self.prices(model).map(|prices| prices.cost(usage))
+    }
+
+    /// What an edit may cost, in millionths of a dollar, before it is made; nothing when its model has no price.
+    ///
+    /// No public formula gives the tokens: these are of the right order, and rather too many.
+    pub fn estimate(&self, edit: &Edit) -> Option<i64> {
+        // Output tokens of 1024 x 1024.
+        let square: u64 = match edit.quality.as_deref() {
+            Some("low") => 300,
+            Some("medium") => 2_000,
+            Some("xhigh") => 11_000,
+            Some("max") => 15_000,
+            _ => 7_500,
+        };
+        let pixels = u64::from(edit.size.width) * u64::from(edit.size.height);
+        let picture = (square * pixels).div_ceil(1 << 20) + 100 * u64::from(edit.partial_images);
+        let text = edit.prompt.chars().count() as u64;
+        let image = 1_500 * edit.sources.len() as u64;
+        let tokens = serde_json::json!({
+            "input_tokens": text + image, "output_tokens": picture,
+            "input_tokens_details": { "text_tokens": text, "image_tokens": image },
+        });
+        self.cost(&edit.model, &Usage::from(tokens))
     }
 }
 

@@ -56,6 +56,13 @@ pub enum Begun {
     Call(CallId),
     /// Nothing was written: the provider is to be left alone for so long.
     Paused(Duration),
+    /// Nothing was written: a limit of the job's owner is reached.
+    Refused {
+        /// Stable code.
+        code: String,
+        /// Words for the owner.
+        words: String,
+    },
     /// Nothing was written: the image was perhaps billed for as often as may be. How the last time ended; nobody may know.
     Spent(Option<String>),
 }
@@ -127,7 +134,8 @@ impl Lease {
     }
 
     /// Writes down that a paid call is about to be made, and what it may put into the bucket, unless [`super::BILLED_TRIES`] for this image may have
-    /// been billed since its job was last asked for. Nothing is paid for that was not written down, and no object is made.
+    /// been billed since its job was last asked for, or a limit of its owner is reached. `estimate` is what it may cost, in millionths of a dollar;
+    /// none when the model has no price. Nothing is paid for that was not written down, and no object is made.
     pub async fn begin_call(
         &self,
         image: Uuid,
@@ -135,6 +143,7 @@ impl Lease {
         model: &str,
         quality: Option<&str>,
         prompt: &str,
+        estimate: Option<i64>,
     ) -> Result<Begun, Error> {
         let write = BeginCall {
             under: self.under(),
@@ -144,6 +153,7 @@ impl Lease {
             prompt: prompt.to_owned(),
             object_name: objects.name.to_owned(),
             previews: i32::from(objects.previews),
+            estimate,
         };
         let row = self.queue.writes.calls.send(&self.queue, write).await?.ok_or(Error::Lost)?;
         let pause = seconds(row.try_get("seconds")?);
@@ -152,8 +162,11 @@ impl Lease {
                 let billed = u32::try_from(row.try_get::<_, i64>("billed")?).unwrap_or(u32::MAX);
                 Ok(Begun::Call(CallId { id, billed }))
             }
-            None if pause.is_zero() => Ok(Begun::Spent(row.try_get("outcome")?)),
-            None => Ok(Begun::Paused(pause)),
+            None if !pause.is_zero() => Ok(Begun::Paused(pause)),
+            None => Ok(match row.try_get("refused")? {
+                Some(code) => Begun::Refused { code, words: row.try_get("words")? },
+                None => Begun::Spent(row.try_get("outcome")?),
+            }),
         }
     }
 

@@ -55,6 +55,7 @@ pub(super) struct BeginCall {
     pub(super) prompt: String,
     pub(super) object_name: String,
     pub(super) previews: i32,
+    pub(super) estimate: Option<i64>,
 }
 
 impl Write for BeginCall {
@@ -73,6 +74,7 @@ impl Write for BeginCall {
             column(writes, |_| BILLED_TRIES.cast_signed()),
             column(writes, |write| write.object_name.clone()),
             column(writes, |write| write.previews),
+            column(writes, |write| write.estimate),
         ]
     }
 }

@@ -45,6 +45,8 @@ insert into carousel_private.migrations (version, name) values
   ('20261201090100', 'broadcasts'),
   ('20261201100000', 'slides'),
   ('20261201100100', 'slides_validated'),
+  ('20261201120000', 'limits_of_the_ledger'),
+  ('20261201120100', 'limits_of_requests'),
   ('20261201130000', 'search_paths'),
   ('20261201130100', 'few_words'),
   ('20261201235900', 'record');

@@ -79,12 +79,7 @@ async fn what_goes_wrong_is_told_by_its_meaning() {
     assert_eq!(caller.job_by_key(key).await.unwrap().id, first.id);
     assert!(matches!(caller.job_by_key("another").await, Err(Error::NotFound)));
 
-    deployment
-        .project
-        .owner
-        .batch_execute("insert into carousel_private.limits (max_active_jobs) values (1)")
-        .await
-        .unwrap();
+    deployment.project.owner.batch_execute("update carousel_private.limits set max_active_jobs = 1").await.unwrap();
     match caller.insert_job(&json!({ "prompt": "x", "source_paths": [source] })).await {
         Err(Error::Refused { status: 429, code, .. }) => assert_eq!(code, "too_many_active_jobs"),
         other => panic!("{other:?}"),

@@ -162,12 +162,7 @@ async fn what_the_database_refuses_is_told_with_its_code_and_its_fix() {
     ] {
         assert_eq!(refused(function.post(&person, &job).await).await, (status, code.to_owned()), "{job}");
     }
-    deployment
-        .project
-        .owner
-        .batch_execute("insert into carousel_private.limits (max_active_jobs) values (0)")
-        .await
-        .unwrap();
+    deployment.project.owner.batch_execute("update carousel_private.limits set max_active_jobs = 0").await.unwrap();
     let limited = function.post(&person, &json!({ "prompt": "a cup", "source_paths": [mine] })).await;
     assert_eq!(refused(limited).await, (429, "too_many_active_jobs".to_owned()));
     let (_, jobs) = person.rest("GET", "image_generation_jobs", None).await;

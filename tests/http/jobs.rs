@@ -188,7 +188,7 @@ async fn a_rule_that_refuses_is_told_by_its_code_and_how_to_mend_it() {
     door.deployment
         .project
         .owner
-        .batch_execute("insert into carousel_private.limits (max_active_jobs) values (0)")
+        .batch_execute("update carousel_private.limits set max_active_jobs = 0")
         .await
         .unwrap();
     refused(json!({ "prompt": "x", "source_paths": [source] }), 429, "too_many_active_jobs").await;

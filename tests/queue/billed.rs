@@ -15,7 +15,7 @@ async fn taken_over(project: &Project, queue: &Queue) -> Lease {
 }
 
 async fn spent(lease: &Lease, image: Uuid) -> Option<Option<String>> {
-    match lease.begin_call(image, objects("next.png"), "gpt-image-2", None, "a cup").await.unwrap() {
+    match lease.begin_call(image, objects("next.png"), "gpt-image-2", None, "a cup", Some(53_000)).await.unwrap() {
         Begun::Spent(outcome) => Some(outcome),
         _ => None,
     }

@@ -19,7 +19,7 @@ async fn a_pause_stops_claims_and_calls_of_every_worker_and_is_looked_at_when_it
     running.pause_provider(Duration::from_secs(1), "a shorter one").await.unwrap();
     assert!(claim(&two, 1).await.is_empty());
     let image = running.start_job().await.unwrap()[0];
-    match running.begin_call(image.id, objects("a.png"), "gpt-image-2", None, "a cup").await.unwrap() {
+    match running.begin_call(image.id, objects("a.png"), "gpt-image-2", None, "a cup", Some(53_000)).await.unwrap() {
         Begun::Paused(pause) => assert!(pause > Duration::from_secs(290), "{pause:?}"),
         other => panic!("the provider was to be left alone: {other:?}"),
     }

@@ -53,7 +53,7 @@ async fn the_sweep_takes_only_what_was_written_down_before_it_was_made() {
     let folder = format!("{user}/jobs/{}", lease.job.id);
     make(&lease, images[0].id).await.unwrap();
     let call = |image: Uuid, name: &'static str, previews: u8| {
-        lease.begin_call(image, Objects { name, previews }, "gpt-image-2", None, "a cup")
+        lease.begin_call(image, Objects { name, previews }, "gpt-image-2", None, "a cup", Some(53_000))
     };
     let Begun::Call(ended) = call(images[1].id, "b.png", 2).await.unwrap() else { panic!("nobody paused it") };
     lease.end_call(ended, "provider_error", None, false).await.unwrap();

@@ -65,7 +65,7 @@ async fn a_write_that_the_database_refuses_fails_alone() {
     let wishes = leases.iter().zip(&images).enumerate().map(|(index, (lease, image))| {
         // A text that PostgreSQL can't hold.
         let prompt = if index == 5 { "a\0cup" } else { "a cup" };
-        lease.begin_call(*image, objects("a.png"), "gpt-image-2", None, prompt)
+        lease.begin_call(*image, objects("a.png"), "gpt-image-2", None, prompt, Some(53_000))
     });
     for (index, begun) in join_all(wishes).await.into_iter().enumerate() {
         assert_eq!(matches!(begun, Err(Error::Refused(_))), index == 5, "{begun:?}");

@@ -45,7 +45,10 @@ async fn a_lost_lease_writes_nothing() {
     assert!(matches!(stale.record_image(image.id, call, &made).await, Err(Error::Lost)));
     assert!(matches!(stale.record_failure(image.id, Some((call, false)), &fault).await, Err(Error::Lost)));
     assert!(matches!(stale.record_preview(image.id, made.path).await, Err(Error::Lost)));
-    assert!(matches!(stale.begin_call(image.id, objects("a.png"), "m", None, "p").await, Err(Error::Lost)));
+    assert!(matches!(
+        stale.begin_call(image.id, objects("a.png"), "m", None, "p", Some(53_000)).await,
+        Err(Error::Lost)
+    ));
     assert!(matches!(stale.report_progress().await, Err(Error::Lost)));
     assert!(queue.renew_leases(&[stale.token()], LEASE).await.unwrap().is_empty());
     assert!(matches!(stale.finish_job(false, None).await, Err(Error::Lost)));

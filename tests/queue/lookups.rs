@@ -18,6 +18,7 @@ const READ: &str = "select sum(coalesce(seq_tup_read, 0) + coalesce(through_inde
 #[tokio::test]
 async fn jobs_that_the_planner_has_not_heard_of_are_not_read_for_each_other() {
     let project = Project::new().await;
+    project.owner.batch_execute("delete from carousel_private.limits").await.unwrap();
     let users = [project.user().await, project.user().await, project.user().await];
     for table in [
         "public.image_generation_jobs",

@@ -14,6 +14,7 @@ mod leases;
 mod lookups;
 mod not_started;
 mod published;
+mod spending;
 
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ async fn begin(lease: &Lease, image: Uuid) -> Result<CallId, Error> {
 }
 
 async fn begin_as(lease: &Lease, image: Uuid, name: &str) -> Result<CallId, Error> {
-    match lease.begin_call(image, objects(name), "gpt-image-2", Some("low"), "a cup").await? {
+    match lease.begin_call(image, objects(name), "gpt-image-2", Some("low"), "a cup", Some(53_000)).await? {
         Begun::Call(call) => Ok(call),
         other => panic!("nothing keeps it from being made: {other:?}"),
     }

@@ -79,6 +79,7 @@ fn failures() -> Vec<Failure> {
     failures.extend(storage().map(|error| Failure::Fetch { path: said(), error }));
     failures.extend(storage().map(Failure::Upload));
     failures.extend(pipeline_codes().into_iter().map(|code| Failure::Unfit { code: code.leak(), message: said() }));
+    failures.extend(refused_calls().into_iter().map(|code| Failure::Limit { code, words: said() }));
     failures.extend([Failure::Queue(queue::Error::Lost), Failure::Spent(None), Failure::Internal(said())]);
     failures
 }
@@ -99,7 +100,8 @@ fn every_code_of_a_failure_is_told_with_whether_it_is_tried_again() {
     for failure in failures() {
         expected.entry(failure.code().to_owned()).or_default().insert(again(&failure));
     }
-    let written: BTreeSet<String> = failure_codes().into_iter().chain(pipeline_codes()).collect();
+    let written: BTreeSet<String> =
+        failure_codes().into_iter().chain(pipeline_codes()).chain(refused_calls()).collect();
     assert_eq!(expected.keys().cloned().collect::<BTreeSet<_>>(), written, "a failure of each kind is tried above");
     for code in statement_codes() {
         expected.entry(code).or_default().insert("no");
@@ -224,6 +226,18 @@ fn pipeline_codes() -> BTreeSet<String> {
         }
     }
     assert!(codes.len() > 3, "{codes:?}");
+    codes
+}
+
+/// The codes with which a call is refused that its owner may not have: `code := 'code'`.
+fn refused_calls() -> BTreeSet<String> {
+    let lines = MIGRATIONS
+        .iter()
+        .flat_map(|(.., text)| text.lines())
+        .map(str::trim)
+        .filter(|line| line.starts_with("code := "));
+    let codes: BTreeSet<String> = lines.flat_map(|line| marked(line, '\'')).collect();
+    assert!(codes.len() > 2, "{codes:?}");
     codes
 }
 

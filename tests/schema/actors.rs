@@ -225,9 +225,13 @@ impl Maker {
 /// None when it was perhaps billed for too often already.
 async fn begin(lease: &Lease, image: Uuid) -> Result<Option<CallId>, Error> {
     let name = format!("{}.png", Uuid::new_v4());
-    match lease.begin_call(image, Objects { name: &name, previews: 0 }, "gpt-image-2", Some("low"), "a cup").await? {
+    match lease
+        .begin_call(image, Objects { name: &name, previews: 0 }, "gpt-image-2", Some("low"), "a cup", Some(53_000))
+        .await?
+    {
         Begun::Call(call) => Ok(Some(call)),
         Begun::Spent(_) => Ok(None),
+        Begun::Refused { code, .. } => panic!("nobody has so few limits, but it is refused with {code}"),
         Begun::Paused(pause) => panic!("nobody paused the provider, but it is, for {pause:?}"),
     }
 }

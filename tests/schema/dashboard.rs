@@ -70,7 +70,14 @@ async fn failures_are_counted_by_code_for_a_day() {
     let fault = Fault { code: "moderation_blocked", message: "refused", request_id: None };
     for image in lease.start_job().await.unwrap() {
         let Begun::Call(call) = lease
-            .begin_call(image.id, Objects { name: "a.png", previews: 0 }, "gpt-image-2", Some("low"), "a cup")
+            .begin_call(
+                image.id,
+                Objects { name: "a.png", previews: 0 },
+                "gpt-image-2",
+                Some("low"),
+                "a cup",
+                Some(53_000),
+            )
             .await
             .unwrap()
         else {
@@ -138,7 +145,7 @@ async fn spending_is_summed_by_day_and_by_user_and_month() {
         call(user, "a", "'2026-06-01 12:00:00+00'", "moderation_blocked", "null"),
         call(user, "b", "'2026-06-01 12:00:00+00'", "completed", "null"),
         call(other, "a", "'2026-06-01 23:59:59+00'", "completed", "1"),
-        "insert into carousel_private.limits (max_usd_a_month) values (20);".to_owned(),
+        "update carousel_private.limits set max_usd_a_month = 20;".to_owned(),
         format!("insert into carousel_private.limits (user_id, max_usd_a_month) values ('{other}', null);"),
     ];
     project.owner.batch_execute(&calls.concat()).await.unwrap();
@@ -168,7 +175,14 @@ async fn an_open_call_is_running_only_while_its_worker_holds_the_job() {
         let image = lease.start_job().await.unwrap().pop().unwrap();
         let name = format!("{worker}.png");
         lease
-            .begin_call(image.id, Objects { name: &name, previews: 0 }, "gpt-image-2", Some("low"), "a cup")
+            .begin_call(
+                image.id,
+                Objects { name: &name, previews: 0 },
+                "gpt-image-2",
+                Some("low"),
+                "a cup",
+                Some(53_000),
+            )
             .await
             .unwrap();
     };

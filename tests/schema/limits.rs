@@ -10,7 +10,9 @@ async fn limit(project: &Project, user: Option<Uuid>, [jobs, images, dollars]: [
     let user = user.map_or("null".to_owned(), |user| format!("'{user}'"));
     let insert = format!(
         "insert into carousel_private.limits (user_id, max_active_jobs, max_images_a_day, max_usd_a_month)
-         values ({user}, {jobs}, {images}, {dollars})"
+         values ({user}, {jobs}, {images}, {dollars})
+         on conflict (user_id) do update set max_active_jobs = excluded.max_active_jobs, max_images_a_day = excluded.max_images_a_day,
+            max_usd_a_month = excluded.max_usd_a_month"
     );
     project.owner.batch_execute(&insert).await.unwrap();
 }
@@ -87,12 +89,7 @@ async fn only_this_months_dollars_count() {
     let user = project.user().await;
     let client = project.signed_in(user).await;
     limit(&project, None, ["null", "null", "0.50"]).await;
-    let spend = |dollars: &str, when: &str| {
-        format!(
-            "insert into carousel_private.provider_calls (job_id, image_id, user_id, worker_id, attempt, model, started_at, finished_at, outcome, cost_usd)
-             select id, id, '{user}', id, 1, 'm', {when}, now(), 'completed', {dollars} from gen_random_uuid() as id"
-        )
-    };
+    let spend = |dollars: &str, when: &str| call(user, Uuid::new_v4(), when, "'completed'", dollars);
     let start = "date_trunc('month', now() at time zone 'utc') at time zone 'utc'";
     project.owner.batch_execute(&spend("9", &format!("{start} - interval '1 second'"))).await.unwrap();
     project.owner.batch_execute(&spend("0.49", start)).await.unwrap();
@@ -118,13 +115,6 @@ async fn a_retry_is_a_request_like_any_other() {
         jobs.push(insert_job(&client, user, &[("slide_prompts", "'{one,two}'")]).await.unwrap());
         fail(&project, jobs[jobs.len() - 1]).await;
     }
-    project.owner.batch_execute("alter table public.image_generation_jobs disable trigger change_job").await.unwrap();
-    project
-        .owner
-        .batch_execute("update public.image_generation_jobs set created_at = now() - interval '2 days'")
-        .await
-        .unwrap();
-    project.owner.batch_execute("alter table public.image_generation_jobs enable trigger change_job").await.unwrap();
     limit(&project, None, ["1", "3", "null"]).await;
     let retry =
         |job: Uuid| format!("update public.image_generation_jobs set retry_requested_at = now() where id = '{job}'");
@@ -134,13 +124,118 @@ async fn a_retry_is_a_request_like_any_other() {
     let refusal = insert_job(&client, user, &[]).await.unwrap_err();
     assert_refused(&refusal, "too_many_active_jobs", "you have 1 unfinished jobs, and your limit is 1");
     fail(&project, jobs[0]).await;
+    for _ in 0..2 {
+        project.owner.batch_execute(&call(user, jobs[0], "now()", "'result_damaged'", "0.05")).await.unwrap();
+    }
     let refusal = run(&client, &retry(jobs[1])).await.unwrap_err();
     assert_refused(
         &refusal,
         "too_many_images_a_day",
         "this job's 2 images would make 4 in 24 hours, and your limit is 3",
     );
-    run(&client, &retry(jobs[0])).await.expect("its own images are not counted twice");
+    let made = "alter table public.image_generation_jobs disable trigger change_job;
+        update public.image_generation_jobs set status = 'partial', completed_images = 1 where id = $1;
+        alter table public.image_generation_jobs enable trigger change_job";
+    project.owner.batch_execute(&made.replace("$1", &format!("'{}'", jobs[0]))).await.unwrap();
+    run(&client, &retry(jobs[0])).await.expect("what is made is not asked for again");
+}
+
+/// A call of this user's for a job, begun then; it ended with this outcome and cost so much, as SQL.
+fn call(user: Uuid, job: Uuid, when: &str, outcome: &str, dollars: &str) -> String {
+    format!(
+        "insert into carousel_private.provider_calls (job_id, image_id, user_id, worker_id, attempt, model, started_at, finished_at, outcome, cost_usd)
+         select '{job}', id, '{user}', id, 1, 'm', {when}, case when {outcome} is not null then now() end, {outcome}, {dollars}
+         from gen_random_uuid() as id;"
+    )
+}
+
+#[tokio::test]
+async fn calls_count_when_their_job_is_gone_and_those_that_cost_nothing_do_not() {
+    let project = Project::new().await;
+    let user = project.user().await;
+    let client = project.signed_in(user).await;
+    limit(&project, None, ["null", "2", "1"]).await;
+    let job = insert_job(&client, user, &[("slide_prompts", "'{one,two}'")]).await.unwrap();
+    let refusal = insert_job(&client, user, &[]).await.unwrap_err();
+    assert_refused(
+        &refusal,
+        "too_many_images_a_day",
+        "this job's 1 images would make 3 in 24 hours, and your limit is 2",
+    );
+    project.owner.batch_execute(&call(user, job, "now()", "null", "null")).await.unwrap();
+    let refusal = insert_job(&client, user, &[]).await.unwrap_err();
+    assert_refused(
+        &refusal,
+        "too_many_images_a_day",
+        "this job's 1 images would make 3 in 24 hours, and your limit is 2",
+    );
+    run(&client, "delete from public.image_generation_jobs where id is not null").await.unwrap();
+    let refusal = insert_job(&client, user, &[("slide_prompts", "'{one,two}'")]).await.unwrap_err();
+    assert_refused(
+        &refusal,
+        "too_many_images_a_day",
+        "this job's 2 images would make 3 in 24 hours, and your limit is 2",
+    );
+
+    // Nobody knows what became of it, so it counts for what it may have cost.
+    limit(&project, None, ["null", "null", "0.25"]).await;
+    let refusal = insert_job(&client, user, &[]).await.unwrap_err();
+    assert_refused(&refusal, "monthly_budget_spent", "this month's budget of 0.25 dollars is spent");
+    let unbilled =
+        "update carousel_private.provider_calls set unbilled = true, finished_at = now(), outcome = 'rate_limited'";
+    project.owner.batch_execute(unbilled).await.unwrap();
+    limit(&project, None, ["null", "2", "0.25"]).await;
+    insert_job(&client, user, &[("slide_prompts", "'{one,two}'")]).await.expect("that cost nothing");
+}
+
+#[tokio::test]
+async fn a_key_whose_job_is_being_deleted_passes_no_limit() {
+    let project = Project::new().await;
+    let user = project.user().await;
+    let (one, two) = (project.signed_in(user).await, project.signed_in(user).await);
+    let key = [("idempotency_key", "'order'")];
+    let job = insert_job(&one, user, &key).await.unwrap();
+    let id = format!("'{job}'");
+    limit(&project, None, ["0", "null", "null"]).await;
+    let refusal = insert_job(&two, user, &key).await.unwrap_err();
+    assert_eq!(refusal.code, "23505", "while it is there, it is found by its key");
+    let second = pid(&two).await;
+    for columns in [key, [("id", id.as_str())]] {
+        one.batch_execute("begin; delete from public.image_generation_jobs where id is not null").await.unwrap();
+        let (_, asked) = tokio::join!(
+            async {
+                until_it_waits(&project.owner, second).await;
+                one.batch_execute("commit").await.unwrap();
+            },
+            insert_job(&two, user, &columns)
+        );
+        assert_refused(&asked.unwrap_err(), "too_many_active_jobs", "you have 0 unfinished jobs, and your limit is 0");
+        limit(&project, None, ["null", "null", "null"]).await;
+        insert_job(&one, user, &[("id", id.as_str()), key[0]]).await.unwrap();
+        limit(&project, None, ["0", "null", "null"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_new_project_has_limits_and_another_keeps_its_own() {
+    let project = Project::new().await;
+    let told = "select string_agg(format('%s %s %s %s', user_id, max_active_jobs, max_images_a_day, max_usd_a_month), ';') from carousel_private.limits";
+    assert_eq!(
+        value(&project.owner, &told.replacen("select ", "(select ", 1).replace("limits", "limits)")).await,
+        " 500 1000 "
+    );
+    let (_, _, text) =
+        carousel::migrations::MIGRATIONS.iter().find(|(_, name, _)| *name == "limits_of_the_ledger").unwrap();
+    let default = &text[text.find("do $$").expect("it decides there")..];
+    project.owner.batch_execute("delete from carousel_private.limits").await.unwrap();
+    let user = project.user().await;
+    insert_job(&project.signed_in(user).await, user, &[]).await.unwrap();
+    project.owner.batch_execute(default).await.unwrap();
+    assert_eq!(
+        value(&project.owner, "(select count(*) from carousel_private.limits)").await,
+        "0",
+        "it had none, and jobs"
+    );
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::listener::Listener;
 /// What needs a connection, in the order in which it is looked at.
 const CONNECTED: [&str; 6] = ["schema", "row_level_security", "publication", "grants", "role", "writes"];
 /// What only the doctor looks at.
-const WIDE: [&str; 4] = ["clock", "broadcasts", "queue", "provider_pause"];
+const WIDE: [&str; 5] = ["clock", "broadcasts", "queue", "limits", "provider_pause"];
 /// Tokens are judged by clocks; a difference of some seconds is nothing to them.
 const SKEW: Duration = Duration::from_secs(5);
 

@@ -36,6 +36,7 @@ pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Err
         alive: row.get("alive"),
     };
     judge(report, &state);
+    limits(report, client).await?;
     match seconds("paused") {
         Duration::ZERO => report.passed("provider_pause", "neither the provider nor Storage is left alone"),
         left => report.warning(
@@ -49,6 +50,32 @@ pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Err
             ),
             "mend what it names, then: update carousel_private.provider_budget set paused_until = null;",
         ),
+    }
+    Ok(())
+}
+
+/// What everyone may ask for who has no limits of their own.
+async fn limits(report: &mut Report, client: &Client) -> Result<(), Error> {
+    let statement = "
+        select max_active_jobs, max_images_a_day, max_usd_a_month::text,
+            (select count(*) from carousel_private.limits where user_id is not null) as own
+        from (select) as always left join carousel_private.limits on user_id is null";
+    let row = client.query_one(statement, &[]).await?;
+    let number = |name: &str, what: &str| row.get::<_, Option<i32>>(name).map(|most| format!("{most} {what}"));
+    let dollars = row.get::<_, Option<String>>("max_usd_a_month").map(|most| format!("{most} dollars a month"));
+    let most =
+        [number("max_active_jobs", "unfinished jobs"), number("max_images_a_day", "images in 24 hours"), dollars];
+    let most: Vec<String> = most.into_iter().flatten().collect();
+    let own = counted(row.get("own"), "person has limits", "people have limits");
+    if most.is_empty() {
+        report.warning(
+            "limits",
+            format!("anybody may ask for as much as they like; {own} of their own"),
+            "insert into carousel_private.limits (max_active_jobs, max_images_a_day) values (500, 1000) \
+             on conflict (user_id) do update set max_active_jobs = 500, max_images_a_day = 1000;",
+        );
+    } else {
+        report.passed("limits", format!("each person may have {}; {own} of their own", most.join(", ")));
     }
     Ok(())
 }
