@@ -74,7 +74,9 @@ impl Init {
             match (missing.len(), self.check) {
                 (0, _) => println!("nothing {done}: all {} are in {}", files.len(), folder.display()),
                 (_, true) => {}
-                (count, false) => println!("{count} files in {}; apply them with: supabase db push", folder.display()),
+                (count, false) => {
+                    println!("{count} files in {}; apply them with: supabase db push --remote", folder.display())
+                }
             }
         }
         if self.check && !(missing.is_empty() && changed.is_empty()) {

@@ -166,9 +166,12 @@ impl Pipeline {
     fn plan(&self, job: &Job, image: &Image, sent: &Sent) -> Result<Edit, Failure> {
         let unfit = |code, message: String| Failure::Unfit { code, message };
         let model = job.model.as_ref().unwrap_or(&self.settings.model);
-        let allowed = job.model.is_none() || self.settings.models.is_empty() || self.settings.models.contains(model);
+        // What somebody else's choice of a model costs, or breaks, is the operator's to allow.
+        let allowed = *model == self.settings.model || self.settings.models.contains(model);
         if !allowed {
-            let known = self.settings.models.join(", ");
+            let mut known = vec![self.settings.model.as_str()];
+            known.extend(self.settings.models.iter().map(String::as_str).filter(|model| *model != self.settings.model));
+            let known = known.join(", ");
             return Err(unfit(
                 "model_not_allowed",
                 format!("The model {model} is not offered here; use one of {known}."),

@@ -38,7 +38,7 @@ use spool::Spool;
 pub struct Settings {
     /// Model for jobs that name none.
     pub model: String,
-    /// Models that jobs may name; all when empty.
+    /// Models that jobs may name besides that one.
     pub models: Vec<String>,
     /// Quality for jobs that name none.
     pub quality: String,

@@ -89,7 +89,7 @@ impl Deployment {
     pub fn settings(&self) -> (pipeline::Settings, worker::Settings) {
         let pipeline = pipeline::Settings {
             model: "gpt-image-2".to_owned(),
-            models: Vec::new(),
+            models: vec!["gpt-image-2-2026-04-21".to_owned()],
             quality: "low".to_owned(),
             prices: PriceTable::default(),
             image_tries: 3,

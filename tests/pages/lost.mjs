@@ -192,7 +192,7 @@ await claim('where the project has no private channels the tables are listened t
   // Above a megabyte in the log, where each quotation mark takes two bytes: no nulls, no texts.
   await ask('sql', {
     statements: `insert into public.image_generation_jobs (user_id, prompt, slide_prompts, source_paths, run_at)
-      select user_id, 'A large one', array_fill(repeat('"', 31000), array[18]), source_paths, '2999-01-01'
+      select user_id, 'A large one', array_fill(repeat(chr(1), 12000), array[18]), source_paths, '2999-01-01'
       from public.image_generation_jobs where id = '${id}'`,
   });
   await says(list, '.job-title', 'A large one');
