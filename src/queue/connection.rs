@@ -42,6 +42,15 @@ pub const LOOK_UP: &str =
     "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off;
     set enable_hashjoin = off; set enable_mergejoin = off; set enable_sort = off; set jit = off";
 
+/// How long a statement waits for a row that somebody holds, and how long it may take. What gave up is tried again, and its connection is free for
+/// others in between: no client's transaction keeps one. The second is [`SILENCE`]: nobody waits for the answer any more. Shorter ones, which somebody
+/// has set for the role, stay.
+const TIME_LIMITS: &str = "
+    select set_config(name, milliseconds, false)
+    from (values ('lock_timeout', '500'), ('statement_timeout', '20000')) as ours (name, milliseconds)
+    join pg_settings using (name)
+    where setting = '0' or setting::integer > milliseconds::integer";
+
 /// Where the database is and how it is reached.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -88,7 +97,10 @@ impl Queue {
             .wait_timeout(Some(SILENCE))
             .create_timeout(Some(SILENCE))
             .post_create(Hook::async_fn(|client, _| {
-                Box::pin(async move { client.batch_execute(LOOK_UP).await.map_err(HookError::Backend) })
+                Box::pin(async move {
+                    client.batch_execute(LOOK_UP).await.map_err(HookError::Backend)?;
+                    client.batch_execute(TIME_LIMITS).await.map_err(HookError::Backend)
+                })
             }))
             .build()?;
         Ok(Self { pool, writes: Arc::default() })

@@ -23,6 +23,7 @@ mod database;
 #[cfg(target_os = "linux")]
 mod files;
 mod killed;
+mod locks;
 mod long_form;
 mod provider;
 mod refusals;
