@@ -155,8 +155,8 @@ await claim('where the project has no private channels the tables are listened t
   await channelIs('changes');
   const job = await submit(photo, 'the last cup');
   assert.equal((await seen(job.id, 'completed')).length, 4);
-  // Above a megabyte in the log, where each quotation mark takes two bytes.
-  const slide_prompts = Array.from({ length: 18 }, () => '"'.repeat(31_000));
+  // Above a megabyte in the log, where each of these letters takes six bytes.
+  const slide_prompts = Array.from({ length: 18 }, () => '\u0001'.repeat(12_000));
   const large = await ok(
     client.from('image_generation_jobs').insert({ slide_prompts, source_paths: job.source_paths, run_at: '2999-01-01' }).select().single(),
   );
