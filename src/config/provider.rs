@@ -39,7 +39,7 @@ pub struct Provider {
     #[arg(long, env = "CAROUSEL_MODEL", value_name = "MODEL", default_value = "gpt-image-2")]
     pub model: String,
 
-    /// Models that jobs may name besides that one, by comma
+    /// Models that jobs may name besides CAROUSEL_MODEL, by comma
     #[arg(long, env = "CAROUSEL_MODELS", value_name = "MODELS", value_delimiter = ',')]
     pub models: Vec<String>,
 
