@@ -35,6 +35,7 @@ impl Worker {
             .env("SUPABASE_SECRET_KEY", deployment.stack.secret_key())
             .env("OPENAI_BASE_URL", provider)
             .env("OPENAI_API_KEY", key)
+            .env("CAROUSEL_MODELS", "gpt-image-2-2026-04-21")
             .env("CAROUSEL_IMAGE_TRIES", "1")
             .env("CAROUSEL_CALL_SECONDS", "120")
             // In text a line break would show; in JSON it never could. The database's client writes statements of many lines.
