@@ -59,6 +59,8 @@ impl Scene {
         bootstrap::project(&admin, true).await?;
         let mut owner = self.server.connect("postgres", name).await?;
         migrations::apply(&mut owner).await?;
+        // Here a person has jobs by the thousand.
+        owner.batch_execute("delete from carousel_private.limits").await?;
         owner.batch_execute(&format!("alter role carousel_worker login password '{PASSWORD}'")).await?;
         let worker_url = self.server.url("carousel_worker", name);
         let (before, after) = worker_url.split_once('@').context("a URL names its host")?;

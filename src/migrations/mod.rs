@@ -114,6 +114,11 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../../supabase/migrations/20261201100100_slides_validated.sql"),
     ),
     migration(
+        "20261201110000",
+        "own_user_id",
+        include_str!("../../supabase/migrations/20261201110000_own_user_id.sql"),
+    ),
+    migration(
         "20261201120000",
         "limits_of_the_ledger",
         include_str!("../../supabase/migrations/20261201120000_limits_of_the_ledger.sql"),

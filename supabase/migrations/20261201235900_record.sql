@@ -45,6 +45,7 @@ insert into carousel_private.migrations (version, name) values
   ('20261201090100', 'broadcasts'),
   ('20261201100000', 'slides'),
   ('20261201100100', 'slides_validated'),
+  ('20261201110000', 'own_user_id'),
   ('20261201120000', 'limits_of_the_ledger'),
   ('20261201120100', 'limits_of_requests'),
   ('20261201130000', 'search_paths'),

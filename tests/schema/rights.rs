@@ -17,14 +17,14 @@ const VISIBLE: [&str; 4] = [JOBS, IMAGES, TEMPLATES, "public.generated_carousels
 const WRITABLE: [(&str, &str, &str); 3] = [
     (
         JOBS,
-        "id template_id title prompt slide_prompts slides_from slide_sources source_paths aspect_ratios variants style variables model quality output_format \
+        "id user_id template_id title prompt slide_prompts slides_from slide_sources source_paths aspect_ratios variants style variables model quality output_format \
          background partial_previews priority run_at idempotency_key batch_id",
         "title cancel_requested_at retry_requested_at",
     ),
     (IMAGES, "", "is_favorite"),
     (
         TEMPLATES,
-        "id name description source_paths prompt slide_prompts slides_from slide_sources aspect_ratios variants style variables tags is_favorite",
+        "id user_id name description source_paths prompt slide_prompts slides_from slide_sources aspect_ratios variants style variables tags is_favorite",
         "name description source_paths prompt slide_prompts slides_from slide_sources aspect_ratios variants style variables tags is_favorite",
     ),
 ];
@@ -156,6 +156,41 @@ async fn an_id_of_anothers_is_refused_as_ones_own_and_tells_nothing_to_who_may_i
     assert_eq!(said(foreign, None).await, said(free, None).await);
     // A request of one's own that is repeated is one that was counted already.
     assert!(said(own, None).await.contains("23505"));
+}
+
+#[tokio::test]
+async fn a_client_may_write_its_own_user_id_and_no_other() {
+    let project = Project::new().await;
+    let (owner, other) = (project.user().await, project.user().await);
+    // A limit of the other's that a refusal must not tell of, and an upload that must not be touched.
+    let theirs = format!(
+        "insert into carousel_private.limits (user_id, max_active_jobs) values ('{other}', 0);
+         insert into public.carousel_uploads (user_id, path) values ('{other}', '{other}/sources/a.png');
+         alter table public.carousel_uploads disable trigger user;
+         update public.carousel_uploads set renewed_at = '2026-01-01'"
+    );
+    project.owner.batch_execute(&theirs).await.unwrap();
+    project.owner.batch_execute("alter table public.carousel_uploads enable trigger user").await.unwrap();
+    let client = project.signed_in(owner).await;
+    let inserts = |user: Uuid| {
+        [
+            insertion(user, &[("user_id", &format!("'{user}'"))], ""),
+            format!(
+                "insert into {TEMPLATES} (user_id, name, source_paths) values ('{user}', 'mine', array['{user}/sources/a.png'])"
+            ),
+            format!("insert into public.carousel_uploads (user_id, path) values ('{user}', '{user}/sources/a.png')"),
+        ]
+    };
+    for insert in inserts(other) {
+        assert_eq!(run(&client, &insert).await.unwrap_err().to_string(), "42501 user_foreign", "{insert}");
+    }
+    let untouched = "select count(*) from public.carousel_uploads where renewed_at = '2026-01-01'";
+    assert_eq!(value(&project.owner, untouched).await, "1");
+    for insert in inserts(owner) {
+        assert_eq!(run(&client, &insert).await.unwrap(), 1, "{insert}");
+    }
+    let mine = format!("select count(*) from {JOBS} where user_id = '{owner}'");
+    assert_eq!(value(&client, &mine).await, "1");
 }
 
 #[tokio::test]
