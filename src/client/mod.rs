@@ -159,12 +159,18 @@ impl Caller {
         Some(serde_json::from_slice::<Claims>(&claims).ok()?.sub)
     }
 
-    /// Listens for changes of rows that this caller may see; see [`Subscription::open`].
+    /// Listens for changes of rows that this caller may see: what commits after this returns is heard of.
+    ///
+    /// # Errors
+    /// When the server can't be reached, or refuses the key, the token or one of the changes.
     pub async fn changes(&self, changes: &[Change]) -> Result<Subscription, Error> {
         Subscription::open(self, changes).await
     }
 
-    /// Listens on the channel of a person; see [`Subscription::of_person`].
+    /// Listens on the channel of a person, where changes of all their jobs and images are told.
+    ///
+    /// # Errors
+    /// As [`Caller::changes`]; `Forbidden` where the project has no such channels, or the channel is another's.
     pub async fn changes_of_person(&self, person: Uuid) -> Result<Subscription, Error> {
         Subscription::of_person(self, person).await
     }
