@@ -33,6 +33,8 @@ pub struct Load<'a> {
 
 impl<'a> Load<'a> {
     pub async fn new(scene: &'a Scene) -> Self {
+        // Each of these people asks for more than one may have in a day.
+        scene.rows("delete from carousel_private.limits", &[]).await;
         let mut people = Vec::new();
         for _ in 0..4 {
             let person = scene.deployment.person().await;
