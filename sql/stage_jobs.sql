@@ -1,8 +1,10 @@
--- Gives their turns to the scheduled jobs that have become due, and says in how many seconds there will be something to claim: the next
--- scheduled job, or the end of the provider's pause (null: neither).
-with staged as materialized (
-    select carousel_private.assign_turn(job_id)
-    from (select job_id from carousel_private.queue where turn is null and run_at <= now() order by run_at limit 1000) as due
+-- Gives their turns to at most $1 scheduled jobs that have become due, and says in how many seconds there will be something to claim: the next
+-- scheduled job, or the end of the provider's pause (null: neither). What somebody holds is left for later.
+with due as materialized (
+    select job_id from carousel_private.queue where turn is null and run_at <= now() order by run_at limit $1 for update skip locked
+),
+staged as materialized (
+    select carousel_private.assign_turn(job_id) from due
 )
 select
     (select count(*) from staged) as staged,

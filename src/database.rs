@@ -15,6 +15,18 @@ const WRITE: &str = "
     insert into carousel_private.workers (id, name, version, concurrency, running, state)
     values (gen_random_uuid(), 'a check that is rolled back', '', 0, 0, 'stopped')";
 
+/// How long a statement of any connection of ours waits for a row that somebody holds, and how long it may take. What gave up is tried again, and its
+/// connection is free for others in between: no client's transaction keeps one. After 20 s nobody waits for the answer any more. Shorter ones, which
+/// somebody has set for the role, stay.
+pub const TIME_LIMITS: &str = "
+    select set_config(name, milliseconds, false)
+    from (values ('lock_timeout', '500'), ('statement_timeout', '20000')) as ours (name, milliseconds)
+    join pg_settings using (name)
+    where setting = '0' or setting::integer > milliseconds::integer";
+
+/// Takes them back: a migration takes what it takes.
+pub const NO_TIME_LIMITS: &str = "reset lock_timeout; reset statement_timeout";
+
 /// What is wrong, and what mends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {

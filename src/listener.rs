@@ -12,7 +12,7 @@ use tokio_postgres::{AsyncMessage, Client, Config, Connection, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use uuid::Uuid;
 
-use crate::database::{self, Trouble};
+use crate::database::{self, TIME_LIMITS, Trouble};
 
 /// Channel on which triggers say that there are jobs.
 const JOBS: &str = "carousel_jobs";
@@ -79,7 +79,7 @@ impl Listener {
         let (client, mut connection) = self.connect().await?;
         let channel = format!("carousel_probe_{}", Uuid::new_v4().simple());
         let speak = async {
-            client.batch_execute(&format!("listen {channel}")).await?;
+            client.batch_execute(&format!("{TIME_LIMITS}; listen {channel}")).await?;
             client.execute("select pg_notify($1, '')", &[&channel]).await
         };
         let heard = async {
@@ -136,7 +136,7 @@ impl Listener {
 }
 
 async fn subscribe(client: &Client) -> Result<(), tokio_postgres::Error> {
-    client.batch_execute(&format!("listen {JOBS}; listen {CANCEL}")).await
+    client.batch_execute(&format!("{TIME_LIMITS}; listen {JOBS}; listen {CANCEL}")).await
 }
 
 /// Drives a connection and passes on what it hears, until it ends.

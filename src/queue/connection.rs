@@ -10,7 +10,8 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{Error, Queue};
-use crate::{database, outgoing};
+use crate::database::{self, TIME_LIMITS};
+use crate::outgoing;
 
 /// How long a statement is sent again.
 #[derive(Clone, Copy, Debug)]
@@ -42,15 +43,6 @@ pub const LOOK_UP: &str =
     "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off;
     set enable_hashjoin = off; set enable_mergejoin = off; set enable_sort = off; set jit = off";
 
-/// How long a statement waits for a row that somebody holds, and how long it may take. What gave up is tried again, and its connection is free for
-/// others in between: no client's transaction keeps one. The second is [`SILENCE`]: nobody waits for the answer any more. Shorter ones, which somebody
-/// has set for the role, stay.
-const TIME_LIMITS: &str = "
-    select set_config(name, milliseconds, false)
-    from (values ('lock_timeout', '500'), ('statement_timeout', '20000')) as ours (name, milliseconds)
-    join pg_settings using (name)
-    where setting = '0' or setting::integer > milliseconds::integer";
-
 /// Where the database is and how it is reached.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -71,7 +63,7 @@ pub fn tls(certificates: &[CertificateDer<'static>]) -> anyhow::Result<MakeRustl
 }
 
 impl Settings {
-    /// A connection of its own, which ends with its client.
+    /// A connection of its own, which ends with its client; its statements take no longer than those of the pool's.
     ///
     /// # Errors
     /// When the database can't be reached or refuses the role: why, and what mends it.
@@ -79,6 +71,7 @@ impl Settings {
         let connected = self.database.connect(tls(&self.certificates)?).await;
         let (client, connection) = connected.map_err(|error| database::unreachable(&error, &self.database))?;
         tokio::spawn(connection);
+        client.batch_execute(TIME_LIMITS).await?;
         Ok(client)
     }
 }

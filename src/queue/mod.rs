@@ -39,6 +39,9 @@ pub const BILLED_TRIES: u32 = 2;
 /// transaction as a whole, with a query for each row and each subscription.
 const MOST_ROWS: i64 = 100;
 
+/// Jobs that one statement gives their turns at most.
+const MOST_STAGED: i64 = 100;
+
 /// Jobs that one claim takes at most.
 pub const MOST_CLAIMED: usize = 64;
 
@@ -110,12 +113,13 @@ impl Queue {
         Ok(self.once(statement, &[&attempts, &held, &alone, &MOST_ROWS]).await?.len())
     }
 
-    /// Lets scheduled jobs that are due take their turns. Returns how many did, and the time until the next one is due.
-    pub async fn stage_jobs(&self) -> Result<(u64, Option<Duration>), Error> {
-        let row = self.once(include_str!("../../sql/stage_jobs.sql"), &[]).await?.pop().ok_or(Error::Lost)?;
-        let staged = u64::try_from(row.try_get::<_, i64>("staged")?).unwrap_or(0);
+    /// Lets some scheduled jobs that are due take their turns. Returns whether there may be more of them, and the time until the next one is due.
+    pub async fn stage_jobs(&self) -> Result<(bool, Option<Duration>), Error> {
+        let statement = include_str!("../../sql/stage_jobs.sql");
+        let row = self.once(statement, &[&MOST_STAGED]).await?.pop().ok_or(Error::Lost)?;
+        let staged = row.try_get::<_, i64>("staged")?;
         let next = row.try_get::<_, Option<f64>>("next_in_seconds")?;
-        Ok((staged, next.map(seconds)))
+        Ok((staged == MOST_STAGED, next.map(seconds)))
     }
 
     /// Prolongs the leases with these tokens by the time `lease`. A lease that does not come back is lost.

@@ -4,6 +4,7 @@
 
 mod janitor;
 mod renewal;
+mod staging;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -81,6 +82,10 @@ struct Shift {
     able: watch::Receiver<bool>,
     /// Wakes the janitor.
     debris: Arc<Notify>,
+    /// Wakes who gives scheduled jobs their turns.
+    due: Arc<Notify>,
+    /// Hears from there that there is something to claim, and in how long the next one is due.
+    staged: mpsc::Receiver<Option<Duration>>,
     /// By the tokens of their leases: a job whose lease was lost may be claimed again while the first work on it still ends.
     running: HashMap<i64, Running>,
     tasks: JoinSet<(i64, Outcome)>,
@@ -107,9 +112,12 @@ impl Worker {
         let debris = Arc::new(Notify::new());
         let (storage, api) = (Arc::clone(&self.storage), self.api.clone());
         helpers.spawn(janitor::clean(self.queue.clone(), storage, api, Arc::clone(&debris)));
+        let (due, (stager, staged)) = (Arc::new(Notify::new()), mpsc::channel(1));
+        helpers.spawn(staging::stage(self.queue.clone(), Arc::clone(&due), stager));
         tracing::info!(worker = %id, name = self.settings.name, jobs = self.settings.jobs, "worker started");
 
-        let mut shift = Shift { worker: self, id, held, able, debris, running: HashMap::new(), tasks: JoinSet::new() };
+        let mut shift =
+            Shift { worker: self, id, held, able, debris, due, staged, running: HashMap::new(), tasks: JoinSet::new() };
         shift.work(signals, shutdown).await;
         shift.drain().await;
         shift.check_in("stopped").await;
@@ -156,6 +164,10 @@ impl Shift {
                     None => return,
                 },
                 Some(ended) = self.tasks.join_next() => self.forget(ended),
+                Some(next) = self.staged.recv() => {
+                    promising = true;
+                    scheduled = next.map(|pause| Instant::now() + pause);
+                }
                 () = sleep_until(next_look) => {
                     // The database may be away: the end is heard all the same.
                     let found = tokio::select! {
@@ -269,7 +281,8 @@ impl Shift {
             self.rescue().await;
         }
         if found.next == Some(Duration::ZERO) {
-            return (true, self.stage().await);
+            self.due.notify_one();
+            return (found.jobs || found.lost_leases, None);
         }
         (found.jobs || found.lost_leases, found.next.map(|pause| Instant::now() + pause))
     }
@@ -295,17 +308,6 @@ impl Shift {
                     tracing::warn!(%error, "can't take back the jobs of lost workers");
                     return;
                 }
-            }
-        }
-    }
-
-    /// Lets due jobs take their turns. Returns when the next one is due.
-    async fn stage(&self) -> Option<Instant> {
-        match self.worker.queue.stage_jobs().await {
-            Ok((_, next)) => next.map(|pause| Instant::now() + pause),
-            Err(error) => {
-                tracing::warn!(%error, "scheduled jobs could not take their turns");
-                None
             }
         }
     }

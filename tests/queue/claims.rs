@@ -100,13 +100,37 @@ async fn a_scheduled_job_is_not_claimed_before_its_time() {
     let project = Project::new().await;
     let (queue, user) = (queue(&project), project.user().await);
     let job = insert(&project, user, "run_at=now() + interval '1 hour'").await;
-    let (staged, next) = queue.stage_jobs().await.unwrap();
-    assert_eq!(staged, 0);
+    let (more, next) = queue.stage_jobs().await.unwrap();
+    assert!(!more);
     assert!(next.unwrap() > Duration::from_secs(3500));
     assert!(claim(&queue, 1).await.is_empty());
     project.owner.execute("update carousel_private.queue set run_at = now()", &[]).await.unwrap();
-    assert_eq!(queue.stage_jobs().await.unwrap().0, 1);
+    assert_eq!(queue.stage_jobs().await.unwrap(), (false, None));
     assert_eq!(claim(&queue, 1).await.pop().unwrap().job.id, job);
+}
+
+#[tokio::test]
+async fn many_that_are_due_together_take_their_turns_some_at_a_time() {
+    let project = Project::new().await;
+    project.owner.batch_execute("delete from carousel_private.limits").await.unwrap();
+    let (queue, user) = (queue(&project), project.user().await);
+    let later = "insert into public.image_generation_jobs (user_id, prompt, source_paths, run_at)
+        select $1::uuid, 'a cup', array[$1::uuid || '/sources/a.png'], now() + interval '1 hour' from generate_series(1, 250)";
+    project.owner.execute(later, &[&user]).await.unwrap();
+    project.owner.execute("update carousel_private.queue set run_at = now()", &[]).await.unwrap();
+    // One that somebody holds keeps no other, and is not asked for again and again.
+    let somebody = project.admin().await;
+    somebody.batch_execute("begin; select from carousel_private.queue limit 1 for update").await.unwrap();
+    let mut statements = 1;
+    while queue.stage_jobs().await.unwrap().0 {
+        statements += 1;
+    }
+    assert_eq!(statements, 3);
+    let waiting = "select count(*) from carousel_private.queue where turn is null";
+    assert_eq!(project.owner.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0), 1);
+    somebody.batch_execute("rollback").await.unwrap();
+    queue.stage_jobs().await.unwrap();
+    assert_eq!(project.owner.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0), 0);
 }
 
 #[tokio::test]
@@ -136,4 +160,120 @@ async fn a_job_waits_since_it_could_be_worked_on_and_no_longer() {
     project.owner.execute(hours, &[]).await.unwrap();
     let measured = queue.measure_queue().await.unwrap();
     assert!(measured.oldest > Duration::from_secs(2 * 86_400), "{:?}", measured.oldest);
+}
+
+/// Jobs whose turns are not yet given, or behind all turns.
+const BEHIND: &str = "select count(*) from carousel_private.queue where turn >= 4611686018427387904";
+
+/// Inserts as many jobs of one image as the table's owner may, due at once, and says what this wrote to the queue.
+async fn insert_many(project: &Project, user: Uuid, jobs: i32, priority: i32) -> i64 {
+    let writes = "select n_tup_upd::bigint from pg_stat_user_tables where relname = 'queue'";
+    let flush = "select pg_stat_force_next_flush()";
+    project.owner.execute(flush, &[]).await.unwrap();
+    let before: i64 = project.owner.query_one(writes, &[]).await.unwrap().get(0);
+    let many = "insert into public.image_generation_jobs (user_id, prompt, source_paths, priority)
+        select $1::uuid, 'a cup', array[$1::uuid || '/sources/a.png'], $3::integer from generate_series(1, $2::integer)";
+    project.owner.execute(many, &[&user, &jobs, &priority]).await.unwrap();
+    project.owner.execute(flush, &[]).await.unwrap();
+    project.owner.query_one(writes, &[]).await.unwrap().get::<_, i64>(0) - before
+}
+
+#[tokio::test]
+async fn a_job_that_goes_before_thousands_shifts_few_of_them() {
+    let project = Project::new().await;
+    project.owner.batch_execute("delete from carousel_private.limits").await.unwrap();
+    let (queue, user) = (queue(&project), project.user().await);
+    insert_many(&project, user, 3000, -100).await;
+    let writes = insert_many(&project, user, 300, 100).await;
+    assert!(writes < 300 * 2 + 64 * 64, "{writes} rows were written for 300 jobs");
+    // The order is what it would be if all had turns.
+    let mut order = Vec::new();
+    while order.len() < 700 {
+        // Those of one claim come in no order.
+        for lease in claim(&queue, 1).await {
+            order.push(lease.job.id);
+            lease.finish_job(true, None).await.unwrap();
+        }
+    }
+    let priorities = "select array_agg(priority order by place)
+        from unnest($1::uuid[]) with ordinality as claimed (id, place) join public.image_generation_jobs using (id)";
+    let priorities: Vec<i32> = project.owner.query_one(priorities, &[&order]).await.unwrap().get(0);
+    assert!(priorities[..300].iter().all(|priority| *priority == 100), "{priorities:?}");
+    assert!(priorities[300..].iter().all(|priority| *priority == -100), "{priorities:?}");
+}
+
+#[tokio::test]
+async fn jobs_behind_all_turns_move_up_as_others_leave_and_keep_their_order() {
+    let project = Project::new().await;
+    let (queue, user) = (queue(&project), project.user().await);
+    let mut jobs = Vec::new();
+    for number in 0..80 {
+        jobs.push(insert(&project, user, &format!("title='{number}'")).await);
+    }
+    let behind = async || project.owner.query_one(BEHIND, &[]).await.unwrap().get::<_, i64>(0);
+    assert_eq!(behind().await, 16);
+    // By a claim, by a cancellation and by a deletion.
+    let first = claim(&queue, 5).await;
+    assert!(first.iter().all(|lease| jobs[..5].contains(&lease.job.id)), "the oldest are the first");
+    assert_eq!(behind().await, 11);
+    let client = project.signed_in(user).await;
+    let cancel = "update public.image_generation_jobs set cancel_requested_at = now() where id = $1";
+    client.execute(cancel, &[&jobs[6]]).await.unwrap();
+    client.execute("delete from public.image_generation_jobs where id = $1", &[&jobs[7]]).await.unwrap();
+    assert_eq!(behind().await, 9);
+    // One more is the last, and another in haste is the next.
+    let last = insert(&project, user, "priority=-1").await;
+    let urgent = insert(&project, user, "priority=1").await;
+    assert_eq!(behind().await, 11, "what made way stands behind as well");
+    let mut order = Vec::new();
+    while let Some(lease) = claim(&queue, 1).await.pop() {
+        order.push(lease.job.id);
+    }
+    let mut expected = vec![urgent, jobs[5]];
+    expected.extend(&jobs[8..]);
+    expected.push(last);
+    assert_eq!(order, expected);
+}
+
+#[tokio::test]
+async fn who_has_more_jobs_than_turns_still_takes_turns_with_others() {
+    let project = Project::new().await;
+    project.owner.batch_execute("delete from carousel_private.limits").await.unwrap();
+    let queue = queue(&project);
+    let (one, two) = (project.user().await, project.user().await);
+    insert_many(&project, one, 500, 0).await;
+    // All that have turns are gone before the other comes.
+    for lease in claim(&queue, 64).await {
+        lease.finish_job(true, None).await.unwrap();
+    }
+    insert_many(&project, two, 500, 0).await;
+    let mut order = Vec::new();
+    while order.len() < 400 {
+        for lease in claim(&queue, 8).await {
+            order.push(lease.job.user_id);
+            lease.finish_job(true, None).await.unwrap();
+        }
+    }
+    let share = |part: &[Uuid]| part.iter().filter(|user| **user == one).count();
+    for part in order.chunks(100) {
+        assert!((40..=60).contains(&share(part)), "one has {} of 100", share(part));
+    }
+}
+
+#[tokio::test]
+async fn who_has_nothing_running_goes_before_who_has() {
+    let project = Project::new().await;
+    let queue = queue(&project);
+    // By chance, the other's id would come first as often as not.
+    for _ in 0..8 {
+        let (busy, other) = (project.user().await, project.user().await);
+        for _ in 0..10 {
+            insert(&project, busy, "").await;
+        }
+        let running = claim(&queue, 4).await;
+        let first = insert(&project, other, "").await;
+        assert_eq!(claim(&queue, 1).await.pop().unwrap().job.id, first);
+        drop(running);
+        project.owner.batch_execute("delete from public.image_generation_jobs").await.unwrap();
+    }
 }

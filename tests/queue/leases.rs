@@ -89,3 +89,26 @@ async fn a_job_that_loses_every_worker_fails_with_a_code() {
     assert!(claim(&queue, 1).await.is_empty());
     assert_eq!(text(&project, job, "(status, error_code, failed_images)").await.unwrap(), "(failed,worker_lost,1)");
 }
+
+/// Whoever deletes a job, slowly, holds its lease as well.
+#[tokio::test]
+async fn a_lease_that_somebody_holds_keeps_no_other_from_being_renewed() {
+    let project = Project::new().await;
+    let (queue, user) = (queue(&project), project.user().await);
+    let (held, free) = (insert(&project, user, "").await, insert(&project, user, "").await);
+    let tokens: Vec<i64> = claim(&queue, 2).await.iter().map(carousel::queue::Lease::token).collect();
+    let left = async |job| {
+        let left =
+            "select extract(epoch from leased_until - now())::float8 from carousel_private.leases where job_id = $1";
+        project.owner.query_one(left, &[&job]).await.unwrap().get::<_, f64>(0)
+    };
+    let client = project.admin().await;
+    client.batch_execute("begin").await.unwrap();
+    client.execute("delete from public.image_generation_jobs where id = $1", &[&held]).await.unwrap();
+    let renewed = queue.renew_leases(&tokens, LEASE * 10).await.unwrap();
+    assert_eq!(renewed.len(), 2, "as long as the deletion may be undone, the lease is not lost");
+    assert!(left(free).await > LEASE.as_secs_f64() && left(held).await <= LEASE.as_secs_f64());
+    client.batch_execute("commit").await.unwrap();
+    let renewed = queue.renew_leases(&tokens, LEASE).await.unwrap();
+    assert_eq!(renewed.len(), 1);
+}

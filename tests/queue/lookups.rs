@@ -68,3 +68,19 @@ async fn read(watcher: &Client, role: &str) -> i64 {
     }
     watcher.query_one(READ, &[]).await.unwrap().get(0)
 }
+
+#[tokio::test]
+async fn new_jobs_do_not_read_each_other() {
+    let project = Project::new().await;
+    project.owner.batch_execute("delete from carousel_private.limits").await.unwrap();
+    let user = project.user().await;
+    let watcher = project.admin().await;
+    let jobs = "insert into public.image_generation_jobs (user_id, prompt, source_paths)
+        select $1::uuid, 'a cup', array[$1::uuid || '/sources/a.png'] from generate_series(1, $2::integer)";
+    let client = project.admin().await;
+    client.execute(jobs, &[&user, &3000]).await.unwrap();
+    drop(client);
+    let rows = read(&watcher, "supabase_admin").await;
+    // Each job counts the 64 of its owner that have turns.
+    assert!(rows < 100 * WAITING, "{WAITING} new jobs read {rows} rows");
+}

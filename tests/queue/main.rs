@@ -8,6 +8,7 @@ mod budget;
 mod check_in;
 mod claims;
 mod cleanup;
+mod connections;
 mod endings;
 mod gathered;
 mod leases;
