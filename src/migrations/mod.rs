@@ -137,6 +137,11 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
     migration("20261201235900", "record", include_str!("../../supabase/migrations/20261201235900_record.sql")),
     migration("20261202020000", "few_turns", include_str!("../../supabase/migrations/20261202020000_few_turns.sql")),
     migration("20261202020100", "jobs_by_id", include_str!("../../supabase/migrations/20261202020100_jobs_by_id.sql")),
+    migration(
+        "20261202020200",
+        "resumed_first",
+        include_str!("../../supabase/migrations/20261202020200_resumed_first.sql"),
+    ),
 ];
 
 const fn migration(

@@ -47,14 +47,20 @@ impl Pipeline {
             if turn.is_none() {
                 turn = gate.unless_closed(self.circuit.turn()).await;
             }
+            let user = lease.job.user_id;
+            let mut place = None;
             if self.settings.rated {
+                place = gate.unless_closed(async { Some(self.place.acquire(user).await) }).await;
+            }
+            if place.is_some() && !gate.is_closed() {
                 gate.sleep(lease.reserve_call().await?).await;
             }
-            let permit = self.calls.acquire().await.map_err(|error| Failure::Internal(error.to_string()))?;
-            if gate.is_closed() {
+            let permit = gate.unless_closed(async { Some(self.calls.acquire(user).await) }).await;
+            drop(place);
+            let Some(permit) = permit.filter(|_| !gate.is_closed()) else {
                 gate.leave();
                 return Ok(());
-            }
+            };
             if turn.is_none() && self.circuit.is_half_open() {
                 continue;
             }

@@ -11,6 +11,7 @@ use crate::failure::{Failure, Reach};
 use crate::telemetry::metrics;
 
 pub(super) const ANOTHER_WORKER: &str = "Waiting for another worker";
+const NEXT_TURN: &str = "Waiting for its next turn";
 
 /// Says whether another image of a job may be begun.
 pub(super) struct Gate {
@@ -107,6 +108,7 @@ impl Gate {
                 (0..left).for_each(|_| metrics::image_failed(code));
                 Unfinished::Spoiled { code, message }
             }
+            (None, None) if self.stop.gives_way() => Unfinished::Left(NEXT_TURN),
             (None, None) => Unfinished::Left(ANOTHER_WORKER),
         })
     }

@@ -8,6 +8,7 @@ mod edit;
 mod gate;
 mod outage;
 mod prompt;
+mod share;
 mod sources;
 mod spool;
 mod stop;
@@ -25,12 +26,13 @@ pub use prompt::compose;
 pub use stop::{Stop, StopHandle, Wish, stop};
 
 use crate::failure::{Failure, Verdict, judge};
-use crate::job::Ending;
+use crate::job::{Ending, Job};
 use crate::provider::{PriceTable, Provider};
 use crate::queue::{self, Fault, Lease};
 use crate::storage::Storage;
 use circuit::Circuit;
 use gate::{ANOTHER_WORKER, Gate, Unfinished};
+use share::Share;
 use spool::Spool;
 
 /// What the pipeline may decide by itself.
@@ -64,8 +66,10 @@ pub struct Pipeline {
     provider: Arc<Provider>,
     settings: Settings,
     spool: Spool,
-    /// One for each paid call.
-    calls: Semaphore,
+    /// One for each paid call, shared by the jobs' owners.
+    calls: Share,
+    /// One for who waits for a place in the row that all workers share: who waits in the row stands there in the order of places, whoever comes.
+    place: Share,
     /// One for each picture in memory.
     transfers: Arc<Semaphore>,
     /// One for each picture that is decoded: as many as there are cores.
@@ -108,7 +112,8 @@ impl Pipeline {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Self {
             spool: Spool::open(&settings.spool)?,
-            calls: Semaphore::new(settings.calls),
+            calls: Share::new(settings.calls),
+            place: Share::new(1),
             transfers: Arc::new(Semaphore::new(settings.transfers)),
             decodes: Arc::new(Semaphore::new(cores)),
             circuit: Circuit::new(),
@@ -116,6 +121,11 @@ impl Pipeline {
             provider,
             settings,
         })
+    }
+
+    /// Whether the job has more images than are begun at once, so that it can give way between two of them.
+    pub fn is_long(&self, job: &Job) -> bool {
+        usize::try_from(job.total_images).is_ok_and(|images| images > self.settings.calls_per_job)
     }
 
     /// Makes the images that the job still lacks, until they are made or `stop` says otherwise.

@@ -7,6 +7,8 @@ use tokio::sync::watch;
 pub enum Wish {
     /// Go on.
     Run,
+    /// Begin no more images, since somebody else waits; let those that run finish.
+    GiveWay,
     /// Begin no more images; let those that run finish.
     Drain,
     /// Stop now and give the job back.
@@ -50,6 +52,11 @@ impl StopHandle {
 }
 
 impl Stop {
+    /// Whether the job makes room for somebody else's.
+    pub fn gives_way(&self) -> bool {
+        *self.0.borrow() == Wish::GiveWay
+    }
+
     /// Whether another image may be begun.
     pub fn may_begin(&self) -> bool {
         *self.0.borrow() == Wish::Run

@@ -105,6 +105,13 @@ impl Queue {
         rows.iter().map(|row| Ok(Lease::new(self.clone(), job(row)?, row.try_get("token")?))).collect()
     }
 
+    /// Names the one of the leases with these tokens whose job is to make room for somebody else's, if one is to: its owner has at least two more jobs
+    /// at work than somebody who waits, or that one has none, and it has lasted for the time `slice`.
+    pub async fn give_way(&self, tokens: &[i64], slice: Duration) -> Result<Option<i64>, Error> {
+        let rows = self.once(include_str!("../../sql/give_way.sql"), &[&tokens, &slice.as_secs_f64()]).await?;
+        rows.first().map(|row| Ok(row.try_get("token")?)).transpose()
+    }
+
     /// Takes back some of the jobs whose leases ran out; those that have lost `attempts` workers fail. Returns how many there were. The
     /// leases with the tokens `held` are the caller's own: it is alive, whatever kept it from renewing them. `alone` takes a single one,
     /// picked at random: among many there may be one whose rows can't be written.

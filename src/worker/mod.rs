@@ -30,6 +30,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What giving jobs back may take, when the database is away.
 const PARTING: Duration = Duration::from_secs(5);
 
+/// A job keeps its slot for so long when everybody who works has one job, and somebody waits who has none.
+const SLICE: Duration = Duration::from_secs(30);
+
+/// Within so long it is asked, after somebody's job has come and there is no room, whether another's gives way.
+const MAKE_ROOM: Duration = Duration::from_secs(1);
+
 /// Statements of one look that take back what lost workers held.
 const MOST_RESCUES: usize = 64;
 
@@ -72,6 +78,10 @@ pub struct Worker {
 struct Running {
     job: Uuid,
     stop: StopHandle,
+    /// Whether it can give way between two images.
+    long: bool,
+    /// Whether it was told to: it ends what it has begun, and has no slot any more.
+    gives_way: bool,
 }
 
 struct Shift {
@@ -145,12 +155,14 @@ impl Shift {
         let mut shutdown = pin!(shutdown);
         let poll = self.worker.settings.poll;
         let (mut look, mut scheduled) = (Instant::now(), None::<Instant>);
+        // When it is to be asked whether a job gives way, while there is no room.
+        let mut room = Instant::now();
         // Whether there may be something to claim. It stays so while there is no room, so a job's end needs no look of its own.
         let mut promising = true;
         loop {
             // However many notifications came meanwhile, one claim answers them.
             while let Ok(signal) = signals.try_recv() {
-                promising |= self.hear(signal, &mut scheduled);
+                promising |= self.hear(signal, &mut scheduled, &mut room);
             }
             if promising && self.free() > 0 {
                 promising = self.claim().await;
@@ -160,13 +172,16 @@ impl Shift {
             tokio::select! {
                 () = &mut shutdown => return,
                 signal = signals.recv() => match signal {
-                    Some(signal) => promising |= self.hear(signal, &mut scheduled),
+                    Some(signal) => promising |= self.hear(signal, &mut scheduled, &mut room),
                     None => return,
                 },
                 Some(ended) = self.tasks.join_next() => self.forget(ended),
                 Some(next) = self.staged.recv() => {
                     promising = true;
                     scheduled = next.map(|pause| Instant::now() + pause);
+                }
+                () = sleep_until(room), if promising => {
+                    room = Instant::now() + if self.give_way().await { Duration::ZERO } else { poll };
                 }
                 () = sleep_until(next_look) => {
                     // The database may be away: the end is heard all the same.
@@ -182,7 +197,11 @@ impl Shift {
     }
 
     /// Says whether there may be something to claim.
-    fn hear(&self, signal: Signal, scheduled: &mut Option<Instant>) -> bool {
+    fn hear(&self, signal: Signal, scheduled: &mut Option<Instant>, room: &mut Instant) -> bool {
+        if !matches!(signal, Signal::Cancel(_)) {
+            // Of many workers without room one is to make some; the others find then that nobody waits.
+            *room = (*room).min(Instant::now() + MAKE_ROOM.mul_f64(rand::random_range(0.0..1.0)));
+        }
         match signal {
             Signal::Jobs { scheduled: false } => true,
             Signal::Jobs { scheduled: true } | Signal::Connected => {
@@ -197,7 +216,8 @@ impl Shift {
     }
 
     fn free(&self) -> usize {
-        self.worker.settings.jobs.saturating_sub(self.running.len())
+        let with_slots = self.running.values().filter(|running| !running.gives_way).count();
+        self.worker.settings.jobs.saturating_sub(with_slots)
     }
 
     /// Claims for the free slots and starts what it got. Says whether there may be more.
@@ -219,14 +239,38 @@ impl Shift {
         for lease in leases {
             let (handle, stop) = stop();
             let (job, token) = (lease.job.id, lease.token());
+            let long = self.worker.pipeline.is_long(&lease.job);
             tracing::info!(%job, user = %lease.job.user_id, attempt = lease.job.attempt, images = lease.job.total_images, "job claimed");
             self.held.add(token, handle.clone());
-            self.running.insert(token, Running { job, stop: handle });
+            self.running.insert(token, Running { job, stop: handle, long, gives_way: false });
             let pipeline = Arc::clone(&self.worker.pipeline);
             self.tasks.spawn(async move { (token, pipeline.run(lease, stop).await) });
         }
         metrics::claimed(started.elapsed(), self.running.len());
         more
+    }
+
+    /// Lets one of the jobs make room for somebody else's, if one is to. Says whether one does.
+    async fn give_way(&mut self) -> bool {
+        let can = |running: &Running| running.long && !running.gives_way;
+        let tokens: Vec<i64> =
+            self.running.iter().filter(|(_, running)| can(running)).map(|(token, _)| *token).collect();
+        if tokens.is_empty() {
+            return false;
+        }
+        match self.worker.queue.give_way(&tokens, SLICE).await {
+            Ok(token) => {
+                let Some(running) = token.and_then(|token| self.running.get_mut(&token)) else { return false };
+                tracing::info!(job = %running.job, "the job gives way to somebody else's");
+                running.stop.wish(Wish::GiveWay);
+                running.gives_way = true;
+                true
+            }
+            Err(error) => {
+                tracing::debug!(%error, "can't ask who is to give way");
+                false
+            }
+        }
     }
 
     /// Whether a lease that is taken now can be kept: the last renewal succeeded, and there is a connection for the next one.

@@ -2,7 +2,8 @@
 -- user have turns; the others stand behind everybody's turns, by priority and then in the order in which they came, and move up when there is room.
 -- They need no look of their own: where nobody else waits they are claimed as they stand.
 --
--- Turns count half images now. Of those that are equal, the even one is first: it is of a user who has nothing running and nothing before it.
+-- Turns count quarters of images now. Of those of the same image a user's first is before others, while the user has nothing running: the rest by four
+-- is 0, and 3 for the others.
 --
 -- A turn from 2^62 on is such a place: 2^62 + (100 - priority) * 2^51 + microseconds since 1970.
 
@@ -26,8 +27,8 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-  select case when earliest.turn < 4611686018427387904 then earliest.turn - earliest.turn % 2 else 0 end
-    + coalesce((select 2 * sum(images) + 1 from carousel_private.leases where user_id = owner), 0)
+  select case when earliest.turn < 4611686018427387904 then earliest.turn - earliest.turn % 4 else 0 end
+    + coalesce((select 4 * sum(images) + 3 from carousel_private.leases where user_id = owner), 0)
   from (select (select min(turn) from carousel_private.queue where turn is not null) as turn) as earliest
 $$;
 comment on function carousel_private.first_turn(uuid)
@@ -46,7 +47,7 @@ declare
   turns integer;
   after_own bigint;
 begin
-  select count(*), max(turn + 2 * images | 1) into turns, after_own
+  select count(*), max(turn + 4 * images | 3) into turns, after_own
     from (
       select turn, images from carousel_private.queue where user_id = owner and turn < 4611686018427387904
       order by priority, turn desc limit 64
@@ -62,7 +63,7 @@ begin
     for update skip locked
   ),
   moved as (
-    select job_id, coalesce(sum(2 * images) over (order by turn, job_id rows between unbounded preceding and 1 preceding), 0) as before from behind
+    select job_id, coalesce(sum(4 * images) over (order by turn, job_id rows between unbounded preceding and 1 preceding), 0) as before from behind
   )
   update carousel_private.queue set turn = after_own + moved.before
     from moved where queue.job_id = moved.job_id and queue.job_id = any (array(select job_id from behind));
@@ -117,10 +118,10 @@ begin
   select least(carousel_private.first_turn(entry.user_id), min(turn)) into first from carousel_private.queue
     where user_id = entry.user_id and priority < entry.priority and turn < 4611686018427387904;
   -- ... and the others stand one behind the other, higher priorities in front.
-  select turn + 2 * images | 1 into after_own from carousel_private.queue
+  select turn + 4 * images | 3 into after_own from carousel_private.queue
     where user_id = entry.user_id and priority >= entry.priority and turn < 4611686018427387904
     order by priority, turn desc limit 1;
-  update carousel_private.queue set turn = turn + 2 * entry.images | 1
+  update carousel_private.queue set turn = turn + 4 * entry.images | 3
     where job_id = any (array(
       select job_id from carousel_private.queue
       where user_id = entry.user_id and priority < entry.priority and turn < 4611686018427387904
@@ -155,7 +156,7 @@ revoke execute on function carousel_private.fill_turns() from public;
 create trigger fill_turns after delete on carousel_private.queue
   referencing old table as gone for each statement execute function carousel_private.fill_turns();
 
-comment on table carousel_private.queue is 'Pending jobs in the order of their turns (start-time fair queueing: a turn is a virtual time counted in half images).';
+comment on table carousel_private.queue is 'Pending jobs in the order of their turns (start-time fair queueing: a turn is a virtual time counted in quarters of images).';
 comment on column carousel_private.queue.turn
   is 'Virtual time at which it is served, lowest first; from 2^62 on it stands behind its owner''s first 64 jobs, and behind everybody''s turns; null until it is due.';
 

@@ -10,5 +10,6 @@ mod failures;
 mod images;
 mod lifecycle;
 mod outages;
+mod sharing;
 mod slides;
 mod two_projects;

@@ -15,6 +15,7 @@ mod leases;
 mod lookups;
 mod not_started;
 mod published;
+mod sharing;
 mod spending;
 
 use std::time::Duration;
