@@ -24,9 +24,6 @@ pub const TIME_LIMITS: &str = "
     join pg_settings using (name)
     where setting = '0' or setting::integer > milliseconds::integer";
 
-/// Takes them back: a migration takes what it takes.
-pub const NO_TIME_LIMITS: &str = "reset lock_timeout; reset statement_timeout";
-
 /// What is wrong, and what mends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {

@@ -79,7 +79,8 @@ impl Listener {
         let (client, mut connection) = self.connect().await?;
         let channel = format!("carousel_probe_{}", Uuid::new_v4().simple());
         let speak = async {
-            client.batch_execute(&format!("{TIME_LIMITS}; listen {channel}")).await?;
+            client.batch_execute(TIME_LIMITS).await?;
+            client.batch_execute(&format!("listen {channel}")).await?;
             client.execute("select pg_notify($1, '')", &[&channel]).await
         };
         let heard = async {
@@ -136,7 +137,8 @@ impl Listener {
 }
 
 async fn subscribe(client: &Client) -> Result<(), tokio_postgres::Error> {
-    client.batch_execute(&format!("{TIME_LIMITS}; listen {JOBS}; listen {CANCEL}")).await
+    client.batch_execute(TIME_LIMITS).await?;
+    client.batch_execute(&format!("listen {JOBS}; listen {CANCEL}")).await
 }
 
 /// Drives a connection and passes on what it hears, until it ends.

@@ -24,7 +24,7 @@ pub struct Migrate {
 
 impl Migrate {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let mut client = self.database.settings()?.connect().await?;
+        let mut client = self.database.settings()?.connect_for_long().await?;
         if self.check {
             let missing = migrations::missing(&client).await?;
             self.tell("missing", &missing);

@@ -6,7 +6,6 @@ use tokio_postgres::Client;
 
 use super::MIGRATIONS;
 use super::history::{REFINERY, applied, is_pushed_from_clone, missing};
-use crate::database::NO_TIME_LIMITS;
 
 /// Refinery's history, as it makes it.
 const HISTORY: &str = "
@@ -24,7 +23,6 @@ pub(super) const LOCK: &str = "x'6361726f7573656c'::bigint";
 /// The Supabase CLI's history is left as it is, so that an app's own `db push` goes on; where the CLI has pushed ours from a clone of this
 /// repository, each enters itself there, and the next push finds nothing to do.
 pub async fn apply(client: &mut Client) -> anyhow::Result<Vec<String>> {
-    client.batch_execute(NO_TIME_LIMITS).await?;
     client.execute(&format!("select pg_advisory_lock({LOCK})"), &[]).await?;
     let applied = apply_alone(client).await;
     client.execute(&format!("select pg_advisory_unlock({LOCK})"), &[]).await?;

@@ -68,10 +68,19 @@ impl Settings {
     /// # Errors
     /// When the database can't be reached or refuses the role: why, and what mends it.
     pub async fn connect(&self) -> anyhow::Result<tokio_postgres::Client> {
+        let client = self.connect_for_long().await?;
+        client.batch_execute(TIME_LIMITS).await?;
+        Ok(client)
+    }
+
+    /// The same for migrations, which take what they take.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn connect_for_long(&self) -> anyhow::Result<tokio_postgres::Client> {
         let connected = self.database.connect(tls(&self.certificates)?).await;
         let (client, connection) = connected.map_err(|error| database::unreachable(&error, &self.database))?;
         tokio::spawn(connection);
-        client.batch_execute(TIME_LIMITS).await?;
         Ok(client)
     }
 }

@@ -8,9 +8,9 @@
 -- A turn from 2^62 on is such a place: 2^62 + (100 - priority) * 2^51 + microseconds since 1970.
 
 -- The planner proves that they serve only where the same bound stands in a statement.
-create index queue_of_user_turns on carousel_private.queue (user_id, priority, turn desc) where turn < 4611686018427387904;
-create index queue_of_user_behind on carousel_private.queue (user_id, turn) where turn >= 4611686018427387904;
 drop index carousel_private.queue_of_user;
+create index queue_of_user on carousel_private.queue (user_id, priority, turn desc) where turn < 4611686018427387904;
+create index queue_of_user_behind on carousel_private.queue (user_id, turn) where turn >= 4611686018427387904;
 
 create function carousel_private.place_behind(priority integer, since timestamptz) returns bigint
 language sql

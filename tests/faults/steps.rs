@@ -97,7 +97,8 @@ impl Step {
                 request.submit().await;
                 billed(scene, second_billed).await;
                 if self == Self::Renewing {
-                    reached.locks.push(scene.lock(&format!("{lease} share")).await);
+                    // A lease that somebody holds would be passed over; the whole table can't be.
+                    reached.locks.push(scene.lock("lock table carousel_private.leases in share mode").await);
                     scene.until_blocked("Prolongs the leases").await;
                 } else if self == Self::Draining {
                     worker.ask_to_end();

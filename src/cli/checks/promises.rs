@@ -69,6 +69,8 @@ impl Promises {
                     let name = rest.iter().find(|word| !["if", "exists"].contains(*word)).unwrap_or(&"");
                     let name =
                         name.trim_end_matches([';', ')']).split('(').next().unwrap_or_default().trim_matches('"');
+                    // An index is made without its schema, and dropped with it.
+                    let name = if *kind == "index" { name.rsplit('.').next().unwrap_or(name) } else { name };
                     self.objects.retain(|object| object.kind != *kind || object.name != name);
                 }
                 _ => {}
@@ -211,10 +213,11 @@ mod tests {
         let mut promises = Promises::default();
         promises.read(
             "1_a.sql",
-            "create function s.f(x integer) returns void\nas $$\n  a;\n$$;\ncreate table s.t (\n  a integer\n);\n",
+            "create function s.f(x integer) returns void\nas $$\n  a;\n$$;\ncreate table s.t (\n  a integer\n);\n\
+             create index i on s.t (a);\n",
         );
-        assert_eq!(promises.objects.len(), 2);
-        promises.read("2_b.sql", "drop function if exists s.f(integer);\n");
+        assert_eq!(promises.objects.len(), 3);
+        promises.read("2_b.sql", "drop function if exists s.f(integer);\ndrop index s.i;\n");
         assert_eq!(promises.objects.iter().map(|object| object.name.as_str()).collect::<Vec<_>>(), ["s.t"]);
     }
 }

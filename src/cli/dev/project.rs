@@ -79,7 +79,7 @@ impl Project {
     /// A project that runs already: only the schema is applied to it.
     async fn existing(worker: WorkerCommand, openai: Option<JoinHandle<()>>) -> anyhow::Result<Self> {
         let storage = worker.supabase.storage()?;
-        let connected = worker.database.settings()?.connect().await;
+        let connected = worker.database.settings()?.connect_for_long().await;
         let mut client = connected.context("the database can't be reached: check DATABASE_URL")?;
         for name in migrations::apply(&mut client).await? {
             eprintln!("Applied {name}");
