@@ -97,6 +97,17 @@ impl Caller {
         signed.iter().map(address).collect()
     }
 
+    /// The address at which everybody sees the object, where its bucket is public.
+    ///
+    /// # Errors
+    /// `InvalidPath`; else see [`Error`].
+    pub async fn public_address(&self, path: &str) -> Result<Option<Url>, Error> {
+        let address = self.object("object/public", path)?;
+        let request = self.shared().http.head(address.clone()).timeout(ANSWER);
+        let response = request.send().await.map_err(|error| Error::unreachable(&error, error.url()))?;
+        Ok(response.status().is_success().then_some(address))
+    }
+
     /// Removes objects; gives the paths of those that were there. What is not there, or not this caller's to remove, is passed over.
     ///
     /// # Errors

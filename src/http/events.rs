@@ -15,25 +15,16 @@ use futures::stream;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::Api;
+use super::hints::Hints;
 use super::problem::{Failures, Missing, Problem};
 use super::request::{By, Id};
-use crate::client::{Caller, Error, Image, Job, Subscription};
+use crate::client::{Caller, Error, Image, Job};
 
-/// Between looks at the rows while Realtime hints.
-const LOOK: Duration = Duration::from_secs(10);
-/// Between looks at the rows without hints.
-const LOOK_ALONE: Duration = Duration::from_secs(2);
-/// Changes that come together are read together.
-const TOGETHER: Duration = Duration::from_millis(150);
-/// How long Realtime may take to begin.
-const OPENING: Duration = Duration::from_secs(5);
-/// Between tries to get hints again.
-const REOPEN: Duration = Duration::from_secs(30);
 /// Between comments that keep the connection open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// A stream ends after this; its client comes back for the rest.
@@ -119,7 +110,7 @@ impl Watch {
     /// Tells what is new until the job is over, or nobody listens any more.
     async fn run(mut self, mut rows: Rows) -> Option<()> {
         self.sender.send(Event::default().retry(COME_BACK).comment("the rows follow")).await.ok()?;
-        let (mut hints, mut opened) = (None, None::<Instant>);
+        let mut hints = Hints::new(&self.caller, self.id, rows.0.user_id);
         loop {
             for (name, row, seen) in self.seen.news(&rows) {
                 let event = Event::default().event(name).data(row).id(seen);
@@ -128,16 +119,9 @@ impl Watch {
             if rows.0.status.is_over() {
                 return Some(());
             }
-            if hints.is_none() && opened.is_none_or(|opened| opened.elapsed() > REOPEN) {
-                opened = Some(Instant::now());
-                hints = self.hints(rows.0.user_id).await;
-            } else {
-                let look = if hints.is_some() { LOOK } else { LOOK_ALONE };
-                tokio::select! {
-                    () = self.sender.closed() => return None,
-                    () = hinted(&mut hints, self.id) => sleep(TOGETHER).await,
-                    () = sleep(look) => {}
-                }
+            tokio::select! {
+                () = self.sender.closed() => return None,
+                () = hints.changed() => {}
             }
             rows = match self.caller.progress(self.id).await {
                 Ok(rows) => rows,
@@ -151,32 +135,6 @@ impl Watch {
                     rows
                 }
             };
-        }
-    }
-
-    async fn hints(&self, owner: Uuid) -> Option<Subscription> {
-        match timeout(OPENING, self.caller.changes_of(self.id, owner)).await {
-            Ok(Ok(subscription)) => Some(subscription),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, job = %self.id, "Realtime gives no hints; looking oftener");
-                None
-            }
-            Err(_) => None,
-        }
-    }
-}
-
-/// Resolves when the rows of a job may have changed.
-async fn hinted(hints: &mut Option<Subscription>, job: Uuid) {
-    let Some(subscription) = hints else { return std::future::pending().await };
-    loop {
-        match subscription.next().await {
-            Some(event) if event.is_of(job) => return,
-            Some(_) => {}
-            None => {
-                *hints = None;
-                return;
-            }
         }
     }
 }

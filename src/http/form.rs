@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt};
-use multer::Multipart;
+use multer::{Field, Multipart};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::pace::{PATIENCE, Pace};
 use super::problem::Problem;
-use super::request::{discard, too_slow};
+use super::request::{MAX_JSON, discard, too_slow};
 
 /// Bytes that the parser may be given before it makes something of them: more than that is no header of a part.
 const MAX_AHEAD: usize = 1 << 20;
@@ -80,6 +80,19 @@ impl Form {
         let pieces = std::mem::replace(&mut self.body.lock().await.pieces, nothing);
         discard(pieces).await;
     }
+}
+
+/// The text of a part.
+pub(super) async fn text(mut part: Field<'static>, form: &Form, name: &str) -> Result<String, Problem> {
+    let mut text = Vec::new();
+    while let Some(chunk) = part.chunk().await.map_err(broken)? {
+        form.understood();
+        text.extend_from_slice(&chunk);
+        if text.len() > MAX_JSON {
+            return Err(Problem::body_too_large(&format!("1 MiB in its part `{name}`")));
+        }
+    }
+    String::from_utf8(text).map_err(|_| Problem::malformed(format!("the part `{name}` is no text in UTF-8")))
 }
 
 /// Why a form can't be read.

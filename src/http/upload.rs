@@ -21,11 +21,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Api;
-use super::form::{Form, broken};
+use super::form::{Form, broken, text};
 use super::generate::{MOST_SOURCES, NewJob, accepted, insert};
+use super::picture::{self, Asked, PHOTO};
+use super::places::{Place, Places};
 use super::problem::Problem;
-use super::request::{MAX_JSON, parse, too_slow};
-use crate::client::{Caller, Error};
+use super::request::{parse, too_slow};
+use crate::client::{Caller, Error, Job};
 use crate::job::Format;
 
 /// What the bucket takes.
@@ -51,7 +53,7 @@ pub(super) async fn receive(
         // The project judges the token before a byte of the body is taken; a repeated request needs none of it.
         let repeated = match &key {
             Some(key) => match caller.job_by_key(key).await {
-                Ok(job) => Some(accepted(job, true)),
+                Ok(job) => Some(job),
                 Err(Error::NotFound) => None,
                 Err(error) => return Err(error.into()),
             },
@@ -63,38 +65,61 @@ pub(super) async fn receive(
     };
     let (boundary, user, place) = match begun.await {
         Ok((boundary, user, place, None)) => (boundary, user, place),
-        Ok((.., Some(repeated))) => {
+        Ok((boundary, user, _, Some(repeated))) => {
+            let of_a_picture = form.parts(boundary).next_field().await;
+            let of_a_picture = matches!(of_a_picture, Ok(Some(part)) if part.name().is_some_and(picture::has_part));
             api.tasks.spawn(form.discard());
-            return Ok(repeated);
+            let waiting = of_a_picture.then(|| api.streams.take(user)).transpose()?;
+            return Ok(answer(api, &caller, Made { job: repeated, repeated: true, waiting }).await);
         }
         Err(problem) => {
             api.tasks.spawn(form.discard());
             return Err(problem);
         }
     };
-    let (answer, answered) = oneshot::channel();
-    let end = api.end.clone();
+    let (answering, answered) = oneshot::channel();
+    let (end, streams) = (api.end.clone(), api.streams.clone());
+    let mut taking = Taking { caller: caller.clone(), user, streams, stored: Vec::new(), job: None, picture: None };
     api.tasks.spawn(async move {
-        let mut taking = Taking { caller, user, stored: Vec::new(), job: None };
         let outcome = taking.run(&form, boundary, key, end).await;
         let refused = outcome.is_err();
         // Nobody waits for it when the connection has gone.
-        let _ = answer.send(outcome);
+        let _ = answering.send(outcome);
         drop(place);
         if refused {
             form.discard().await;
         }
     });
-    answered.await.map_err(|_| Problem::internal())?
+    let made = answered.await.map_err(|_| Problem::internal())??;
+    Ok(answer(api, &caller, made).await)
+}
+
+/// The job of a form.
+struct Made {
+    job: Job,
+    /// Whether an earlier request has made it.
+    repeated: bool,
+    /// Where its picture is waited for.
+    waiting: Option<Place>,
+}
+
+async fn answer(api: &Api, caller: &Caller, Made { job, repeated, waiting }: Made) -> Response {
+    match waiting {
+        Some(_place) => picture::of(api, caller, job).await,
+        None => accepted(job, repeated),
+    }
 }
 
 /// A form that is being taken in.
 struct Taking {
     caller: Caller,
     user: Uuid,
+    streams: Places,
     /// Paths that are in the bucket, or may be.
     stored: Vec<String>,
     job: Option<NewJob>,
+    /// The parts of a form for one picture, and the place where that is waited for.
+    picture: Option<(Asked, Place)>,
 }
 
 impl Taking {
@@ -104,7 +129,7 @@ impl Taking {
         boundary: String,
         key: Option<String>,
         end: CancellationToken,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Made, Problem> {
         let ending = async {
             end.cancelled().await;
             sleep(GRACE).await;
@@ -113,18 +138,24 @@ impl Taking {
             taken = timeout(WHOLE, self.take(form, boundary)) => taken.unwrap_or_else(|_| Err(too_slow())),
             () = ending => Err(Problem::busy()),
         };
-        let job = match taken {
-            Ok(()) => self.job.take().ok_or_else(|| Problem::malformed("the form has no part `job`")),
-            Err(problem) => Err(problem),
+        taken?;
+        let (mut job, waiting) = match (self.job.take(), self.picture.take()) {
+            (Some(job), _) => (job, None),
+            (None, Some((asked, place))) => (asked.job()?, Some(place)),
+            (None, None) => return Err(Problem::malformed("the form has no part `job`")),
         };
-        let mut job = job?;
+        if waiting.is_some() && self.stored.is_empty() {
+            return Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "sources_missing",
+                format!("the form has no part `{PHOTO}`"),
+            ));
+        }
         if !self.stored.is_empty() {
             job.source_paths.get_or_insert_default().append(&mut self.stored);
         }
-        match insert(&self.caller, &job, key.as_deref()).await {
-            Ok((job, repeated)) => Ok(accepted(job, repeated)),
-            Err(error) => Err(error.into()),
-        }
+        let (job, repeated) = insert(&self.caller, &job, key.as_deref()).await?;
+        Ok(Made { job, repeated, waiting })
     }
 
     /// Reads all parts: files go to the bucket, the job is kept.
@@ -133,6 +164,8 @@ impl Taking {
         while let Some(part) = parts.next_field().await.map_err(broken)? {
             form.understood();
             match part.name() {
+                Some(name) if picture::has_part(name) => self.take_of_picture(part, form).await?,
+                Some("job" | "files") if self.picture.is_some() => return Err(mixed()),
                 Some("job") if self.job.is_none() => self.job = Some(job(part, form).await?),
                 Some("job") => return Err(Problem::malformed("the form has two parts `job`")),
                 Some("files") => self.store(part, form).await?,
@@ -140,6 +173,31 @@ impl Taking {
             }
         }
         Ok(())
+    }
+
+    /// What a file is called in a refusal.
+    fn what(&self, number: usize) -> String {
+        if self.picture.is_some() { format!("the part `{PHOTO}`") } else { format!("file {number}") }
+    }
+
+    /// Takes a part of a form for one picture.
+    async fn take_of_picture(&mut self, part: Field<'static>, form: &Form) -> Result<(), Problem> {
+        if self.picture.is_none() {
+            if self.job.is_some() || !self.stored.is_empty() {
+                return Err(mixed());
+            }
+            self.picture = Some((Asked::default(), self.streams.take(self.user)?));
+        }
+        if part.name() != Some(PHOTO) {
+            return match &mut self.picture {
+                Some((asked, _)) => asked.take(part, form).await,
+                None => Ok(()),
+            };
+        }
+        if !self.stored.is_empty() {
+            return Err(Problem::malformed(format!("the form has two parts `{PHOTO}`")));
+        }
+        self.store(part, form).await
     }
 
     /// Puts a file into the bucket.
@@ -160,8 +218,8 @@ impl Taking {
             first.push(chunk);
         }
         let format = Format::of(&head).ok_or_else(|| {
-            let detail =
-                format!("file {} is no PNG, JPEG or WebP picture, whatever its name says", self.stored.len() + 1);
+            let what = self.what(self.stored.len() + 1);
+            let detail = format!("{what} is no PNG, JPEG or WebP picture, whatever its name says");
             Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "source_not_an_image", detail)
         })?;
         let path = format!("{}/sources/{}.{}", self.user, Uuid::new_v4(), format.extension());
@@ -171,13 +229,13 @@ impl Taking {
         // The upload tells only that its body broke off: why is kept here.
         let fault = Arc::new(Mutex::new(None));
         let keep = Arc::clone(&fault);
-        let (form, number) = (form.clone(), self.stored.len());
+        let (form, what) = (form.clone(), self.what(self.stored.len()));
         let mut sent = 0;
         let bytes = stream::iter(first.into_iter().map(Ok)).chain(part).map(move |chunk| {
             form.understood();
             let chunk = chunk.map_err(broken).and_then(|chunk: Bytes| {
                 sent += chunk.len();
-                if sent <= MAX_FILE { Ok(chunk) } else { Err(too_large(number)) }
+                if sent <= MAX_FILE { Ok(chunk) } else { Err(too_large(&what)) }
             });
             chunk.map_err(|problem| {
                 keep.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(problem);
@@ -194,19 +252,17 @@ impl Taking {
 }
 
 /// The part `job`.
-async fn job(mut part: Field<'static>, form: &Form) -> Result<NewJob, Problem> {
-    let mut text = Vec::new();
-    while let Some(chunk) = part.chunk().await.map_err(broken)? {
-        form.understood();
-        text.extend_from_slice(&chunk);
-        if text.len() > MAX_JSON {
-            return Err(Problem::body_too_large("1 MiB in its part `job`"));
-        }
-    }
-    parse::<NewJob>(&text)?.checked()
+async fn job(part: Field<'static>, form: &Form) -> Result<NewJob, Problem> {
+    parse::<NewJob>(text(part, form, "job").await?.as_bytes())?.checked()
 }
 
-fn too_large(number: usize) -> Problem {
-    let detail = format!("file {number} has more than 50 MB");
+fn mixed() -> Problem {
+    let detail =
+        format!("the form has parts of both kinds: `job` and `files`, and those of one picture like `{PHOTO}`");
+    Problem::malformed(detail)
+}
+
+fn too_large(what: &str) -> Problem {
+    let detail = format!("{what} has more than 50 MB");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", detail)
 }

@@ -12,6 +12,7 @@ mod events;
 mod hostile;
 mod jobs;
 mod operation;
+mod picture;
 mod schemathesis;
 mod templates;
 mod uploads;
