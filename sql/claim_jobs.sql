@@ -19,7 +19,7 @@ job as materialized (
     from public.image_generation_jobs
     where id = any (array(select job_id from next))
         -- As it is in the queue, it is. Not asked above: after a million finished jobs the planner thinks that hardly any is.
-        and status = 'pending'
+        and stage = 'queued'
 ),
 lease as (
     insert into carousel_private.leases (job_id, user_id, images, worker_id, attempt, leased_until)

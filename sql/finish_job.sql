@@ -54,4 +54,4 @@ set status = outcome.status,
     finished_at = now()
 from outcome
 where job.id = outcome.id and job.id = any (array(select id from held))
-returning outcome.place, job.status
+returning outcome.place, outcome.status

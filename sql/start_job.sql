@@ -7,7 +7,7 @@ with held as materialized (
         case job.slides_from when 'sources' then cardinality(job.source_paths) else greatest(1, cardinality(job.slide_prompts)) end as slides
     from unnest($1::uuid[], $2::bigint[]) with ordinality as wish (job_id, token, place)
     cross join lateral (
-        select * from public.image_generation_jobs where id = wish.job_id and status in ('pending', 'processing') for no key update skip locked
+        select * from public.image_generation_jobs where id = wish.job_id and stage <> 'finished' for no key update skip locked
     ) as job
     cross join lateral (
         select attempt from carousel_private.leases where job_id = job.id and token = wish.token for share skip locked

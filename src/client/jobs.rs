@@ -22,6 +22,7 @@ pub(super) const SHORT: &str = "id,user_id,template_id,template_version,batch_id
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// It waits for a worker.
+    #[serde(alias = "queued")]
     Pending,
     /// A worker has it.
     Processing,
@@ -39,6 +40,12 @@ impl Status {
     /// Whether nothing more will happen, unless somebody asks for it.
     pub fn is_over(self) -> bool {
         !matches!(self, Self::Pending | Self::Processing)
+    }
+
+    /// The words that it may have in rows. One is of frontends from before carousel.
+    fn words(self) -> impl Iterator<Item = &'static str> {
+        let before = (self == Self::Pending).then_some("queued");
+        std::iter::once(self.as_str()).chain(before)
     }
 
     /// The status as it stands in rows.
@@ -205,7 +212,7 @@ impl Caller {
     pub async fn jobs(&self, list: &JobList, limit: usize, after: Option<&Cursor>) -> Result<Page<Job>, Error> {
         let mut request = self.from(JOBS).select(format!("{SHORT},image_generation_templates(name)"));
         if !list.status.is_empty() {
-            request = request.in_("status", list.status.iter().map(|status| status.as_str()));
+            request = request.in_("status", list.status.iter().flat_map(|status| status.words()));
         }
         for (column, id) in [("template_id", list.template_id), ("batch_id", list.batch_id)] {
             if let Some(id) = id {

@@ -142,6 +142,11 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         "resumed_first",
         include_str!("../../supabase/migrations/20261202020200_resumed_first.sql"),
     ),
+    migration(
+        "20261202030000",
+        "waiting_by_stage",
+        include_str!("../../supabase/migrations/20261202030000_waiting_by_stage.sql"),
+    ),
 ];
 
 const fn migration(
