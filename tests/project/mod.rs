@@ -75,6 +75,22 @@ impl Project {
         Self { shared, database, owner }
     }
 
+    /// Lets the frontend from before carousel go on here, which shows objects at `address`.
+    pub async fn let_frontend_go_on(&self, address: &str) {
+        let admin = self.admin().await;
+        let public = "update storage.buckets set public = true where id = 'generated-carousels'";
+        admin.batch_execute(public).await.expect("a bucket can be public");
+        let address = format!("update carousel_private.adoption set public_address = '{address}'");
+        let words = include_str!("../../supabase/adopt/old_words.sql");
+        for piece in [words, &address, include_str!("../../supabase/adopt/frontend.sql")] {
+            let piece = format!("begin; {piece}; commit");
+            self.owner
+                .batch_execute(&piece)
+                .await
+                .unwrap_or_else(|error| panic!("the frontend can't go on: {error:?}"));
+        }
+    }
+
     /// Connection string of the worker's own role.
     pub fn worker_url(&self) -> String {
         format!(

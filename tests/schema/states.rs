@@ -26,7 +26,7 @@ async fn broken(project: &Project) -> Vec<String> {
 async fn pass_time(project: &Project, everything: bool) {
     let some = if everything { "" } else { "and random() < 0.3" };
     for (table, id, set, due) in [
-        ("public.image_generation_jobs", "id", "run_at = now()", "status = 'pending' and run_at > now()"),
+        ("public.image_generation_jobs", "id", "run_at = now()", "stage = 'queued' and run_at > now()"),
         ("carousel_private.leases", "job_id", "leased_until = now() - interval '1 second'", "leased_until > now()"),
     ] {
         let rows = format!("select {id} from {table} where {due} {some} for no key update skip locked");
@@ -49,7 +49,7 @@ async fn come_to_an_end(project: &Project, people: &[Person], makers: &[Maker], 
     queue.rescue_jobs(i32::MAX, &[], false).await.unwrap();
     queue.stage_jobs().await.unwrap();
     let waiting =
-        value(&project.owner, "select count(*) from public.image_generation_jobs where status = 'pending'").await;
+        value(&project.owner, "select count(*) from public.image_generation_jobs where stage = 'queued'").await;
     assert_eq!(last.make_all().await.to_string(), waiting, "every waiting job can be claimed");
     assert_eq!(broken(project).await, Vec::<String>::new());
     let unfinished = "select count(*) from public.image_generation_jobs where finished_at is null";
@@ -72,31 +72,60 @@ async fn come_to_an_end(project: &Project, people: &[Person], makers: &[Maker], 
 #[tokio::test]
 async fn no_order_of_actions_breaks_a_job() {
     let project = Project::new().await;
+    act(&project, || async {}).await;
+}
+
+/// The status has other words there, from the first half on.
+#[tokio::test]
+async fn no_order_of_actions_breaks_a_job_where_an_older_frontend_goes_on() {
+    let project = Project::new().await;
+    act(&project, || project.let_frontend_go_on("http://localhost/")).await;
+    let untold = "
+        select count(*) from public.image_generation_jobs job
+        left join public.generated_carousel_images image on image.job_id = job.id
+        where job.name is null or job.template_name is null or job.settings is null or job.completed_at is distinct from job.finished_at
+            or (image.variant, image.slide) is distinct from (image.carousel_index + 1, image.image_index + 1)
+            or (image.status = 'completed' and num_nulls(generated_image_url, source_image_url, prompt_used, settings_used) > 0)";
+    assert_eq!(value(&project.owner, untold).await, "0");
+    let untold = "
+        select count(*) from public.image_generation_templates
+        where num_nulls(source_images, thumbnail_url, default_settings) > 0 or usage_count <> use_count";
+    assert_eq!(value(&project.owner, untold).await, "0");
+}
+
+/// Does anything in any order, `between` after the first half.
+async fn act(project: &Project, between: impl AsyncFnOnce()) {
     // How much is asked for is drawn: it may be more than a person may have in a day.
     project.owner.batch_execute("delete from carousel_private.limits").await.unwrap();
     let seed = seed();
     let mut chance = StdRng::seed_from_u64(seed);
-    let mut people = [Person::new(&project, seed + 1).await, Person::new(&project, seed + 2).await];
-    let mut makers = [Maker::new(&project, seed + 3), Maker::new(&project, seed + 4)];
+    let mut people = [Person::new(project, seed + 1).await, Person::new(project, seed + 2).await];
+    let mut makers = [Maker::new(project, seed + 3), Maker::new(project, seed + 4)];
     let mut actions = Vec::new();
     project.owner.batch_execute(&format!("select setseed(0.{seed})")).await.unwrap();
-    for _ in 0..400 {
+    let mut between = Some(between);
+    for number in 0..400 {
+        if number == 200
+            && let Some(between) = between.take()
+        {
+            between().await;
+        }
         let action = match chance.random_range(0..10) {
             0..3 => people[chance.random_range(0..2)].act().await,
             3 => {
-                pass_time(&project, false).await;
+                pass_time(project, false).await;
                 "time".to_owned()
             }
             _ => makers[chance.random_range(0..2)].act().await,
         };
         actions.push(action);
-        let broken = broken(&project).await;
+        let broken = broken(project).await;
         if !broken.is_empty() {
             let last = &actions[actions.len().saturating_sub(30)..];
             panic!("after {} actions: {broken:#?}\nthe last ones: {last:#?}", actions.len());
         }
     }
-    come_to_an_end(&project, &people, &makers, seed).await;
+    come_to_an_end(project, &people, &makers, seed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

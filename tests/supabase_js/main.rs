@@ -2,6 +2,7 @@
 //!
 //! The claims stand in the scripts beside this file. Each test gives one of them a deployment of its own and holds it to its report.
 
+mod before;
 #[path = "../deployment/mod.rs"]
 mod deployment;
 #[path = "../project/mod.rs"]
@@ -98,10 +99,15 @@ async fn the_realtime_client_finds_what_it_knows_from_supabase() {
 
 /// Runs a script of this folder.
 async fn run(deployment: &Deployment, name: &str) {
+    run_with(deployment, name, Value::Null).await;
+}
+
+/// Runs a script that is told more than the deployment.
+async fn run_with(deployment: &Deployment, name: &str, facts: Value) {
     let packages =
         Packages { name: "supabase-js", contents: "supabase-js for the tests", package: PACKAGE, lock: LOCK };
     let path = format!("supabase_js/{name}");
-    script::run(deployment, &Script { path: &path, packages, facts: Value::Null }).await;
+    script::run(deployment, &Script { path: &path, packages, facts }).await;
 }
 
 fn digest(bytes: &[u8]) -> String {

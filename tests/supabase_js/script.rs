@@ -9,6 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use carousel::local::install::{self, Packages};
+use carousel::local::openai::{ApiError, Fault};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
@@ -135,6 +136,11 @@ async fn answer(deployment: &Deployment, question: &Value) -> Value {
         "calls" => {
             let wanted = question["at_least"].as_u64().unwrap_or(0);
             return openai.reached(wanted as usize).await.len().into();
+        }
+        // Refuses the next call whose prompt has these words.
+        "refuse" => {
+            let words = question["words"].as_str().expect("words are text");
+            openai.faults().on(words, 1, Fault::Refused(ApiError::moderation_blocked()));
         }
         // A token of this project with any claims.
         "sign" => return deployment.stack.keys().sign(&question["claims"]).expect("claims can be signed").into(),
