@@ -58,6 +58,26 @@ async fn a_sound_project_is_found_healthy_by_the_workers_role_and_by_its_owner()
     assert!(!said.contains('\u{1b}'), "no colours in a file: {said:?}");
 }
 
+/// Its columns, its triggers and what it may write are expected there, and nowhere else.
+#[tokio::test]
+async fn a_project_where_an_older_frontend_goes_on_is_sound() {
+    let deployment = Deployment::new().await;
+    deployment.project.let_frontend_go_on("http://localhost/").await;
+    let mut as_owner = doctor(&deployment);
+    as_owner.env("DATABASE_URL", deployment.stack.database_url("postgres"));
+    for command in [doctor(&deployment), as_owner] {
+        let (_, findings) = examined(command).await;
+        let bad: Vec<_> = findings.iter().filter(|finding| finding["verdict"] != "passed").collect();
+        assert!(bad.iter().all(|finding| finding["check"] == "bucket"), "it is public, and nothing else: {bad:#?}");
+    }
+    let admin = deployment.project.admin().await;
+    admin.batch_execute("drop trigger before_carousel on public.image_generation_templates").await.unwrap();
+    let (code, findings) = examined(doctor(&deployment)).await;
+    assert_eq!(code, 1);
+    let told = of(&findings, "failed");
+    assert!(told.iter().any(|(check, what, _)| *check == "schema" && what.contains("before_carousel")), "{told:#?}");
+}
+
 /// The same without `--json`.
 fn plain(command: Command) -> Command {
     let mut plain = carousel(&["doctor"]);

@@ -5,6 +5,8 @@
 
 use std::sync::LazyLock;
 
+use tokio_postgres::{Client, Error};
+
 use crate::migrations::MIGRATIONS;
 
 /// Something that a migration makes.
@@ -38,7 +40,7 @@ pub(super) struct Grant {
 }
 
 /// What all migrations together promise.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Promises {
     pub(super) objects: Vec<Object>,
     pub(super) grants: Vec<Grant>,
@@ -46,14 +48,42 @@ pub(super) struct Promises {
     pub(super) secured: Vec<(String, String)>,
 }
 
+/// What stands behind the migrations where the frontend from before carousel goes on.
+const FRONTEND: [(&str, &str); 2] = [
+    ("adopt/old_words.sql", include_str!("../../../supabase/adopt/old_words.sql")),
+    ("adopt/frontend.sql", include_str!("../../../supabase/adopt/frontend.sql")),
+];
+
 /// What this program's migrations promise.
-pub(super) static PROMISES: LazyLock<Promises> = LazyLock::new(|| {
+static OF_MIGRATIONS: LazyLock<Promises> = LazyLock::new(|| {
     let mut promises = Promises::default();
     for (version, name, text) in MIGRATIONS {
         promises.read(&format!("{version}_{name}.sql"), text);
     }
     promises
 });
+
+/// The same where the frontend from before carousel goes on.
+static WITH_FRONTEND: LazyLock<Promises> = LazyLock::new(|| {
+    let mut promises = OF_MIGRATIONS.clone();
+    for (name, text) in FRONTEND {
+        promises.read(name, text);
+    }
+    promises
+});
+
+/// What is promised in this database.
+pub(super) async fn of(client: &Client) -> Result<&'static Promises, Error> {
+    let goes_on = "
+        select exists (
+            select from pg_trigger
+            join pg_class on pg_class.oid = tgrelid
+            join pg_namespace on pg_namespace.oid = relnamespace
+            where tgname = 'before_carousel' and nspname = 'public' and relname = 'image_generation_jobs'
+        )";
+    let goes_on: bool = client.query_one(goes_on, &[]).await?.get(0);
+    Ok(if goes_on { &WITH_FRONTEND } else { &OF_MIGRATIONS })
+}
 
 impl Promises {
     fn read(&mut self, migration: &str, text: &str) {
@@ -178,7 +208,8 @@ mod tests {
 
     #[test]
     fn every_grant_and_every_object_of_the_migrations_is_understood() {
-        for (_, name, text) in MIGRATIONS {
+        let migrations = MIGRATIONS.iter().map(|(_, name, text)| (*name, *text));
+        for (name, text) in migrations.chain(FRONTEND) {
             for statement in statements(text) {
                 let words: Vec<&str> = statement.split_whitespace().collect();
                 match words[0] {
@@ -192,7 +223,9 @@ mod tests {
                 }
             }
         }
-        assert!(PROMISES.objects.len() > 50 && PROMISES.grants.len() > 20 && PROMISES.secured.len() >= 3);
+        let promises = &*OF_MIGRATIONS;
+        assert!(promises.objects.len() > 50 && promises.grants.len() > 20 && promises.secured.len() >= 3);
+        assert!(WITH_FRONTEND.objects.len() > promises.objects.len() + 10);
     }
 
     #[test]

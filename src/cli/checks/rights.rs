@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::{Client, Error};
 
 use super::Report;
-use super::promises::{Grant, PROMISES};
+use super::promises::{self, Grant, Promises};
 use super::schema::line;
 use crate::database::quoted;
 
@@ -48,7 +48,8 @@ type Rights = BTreeMap<(String, String, String), BTreeSet<String>>;
 /// Looks at the rights of all roles that the migrations give any to, and of the one that we are.
 pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Error> {
     let me: String = client.query_one("select current_user::text", &[]).await?.get(0);
-    let named: BTreeSet<&str> = PROMISES.grants.iter().flat_map(|grant| &grant.roles).map(String::as_str).collect();
+    let promises = promises::of(client).await?;
+    let named: BTreeSet<&str> = promises.grants.iter().flat_map(|grant| &grant.roles).map(String::as_str).collect();
     let statement =
         "select name from unnest($1::text[]) as name where not exists (select from pg_roles where rolname = name)";
     let roles: Vec<&str> = named.iter().copied().chain(CLIENTS).chain([me.as_str()]).collect();
@@ -65,7 +66,7 @@ pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Err
         })
         .collect();
 
-    let tables: Vec<&str> = tables().collect();
+    let tables: Vec<&str> = tables(promises).collect();
     let (mut held, mut columns) = (Rights::new(), BTreeMap::new());
     for row in client.query(HELD, &[&tables, &roles]).await? {
         let table: String = row.get("name");
@@ -74,13 +75,13 @@ pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Err
         columns.entry(table.clone()).or_insert(all);
         held.insert((table, row.get("role"), row.get("privilege")), some.into_iter().collect());
     }
-    for grant in PROMISES.grants.iter() {
+    for grant in &promises.grants {
         for role in &grant.roles {
             faults.extend(lacking(grant, role, &held, &columns).map(|what| (what, line(&grant.statement))));
         }
     }
-    faults.extend(closed(client, None).await?);
-    faults.extend(surplus(&held, &columns));
+    faults.extend(closed(client, promises, None).await?);
+    faults.extend(surplus(promises, &held, &columns));
     faults.extend(exposed(client).await?);
     // One statement gives several privileges: it is named once.
     let mut seen = BTreeSet::new();
@@ -91,9 +92,9 @@ pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Err
         report.passed("role", "we are carousel_worker");
         return Ok(());
     }
-    let of_worker = PROMISES.grants.iter().filter(|grant| grant.roles.iter().any(|role| role == WORKER));
+    let of_worker = promises.grants.iter().filter(|grant| grant.roles.iter().any(|role| role == WORKER));
     let mut lacks: Vec<String> = of_worker.filter_map(|grant| lacking(grant, &me, &held, &columns)).collect();
-    lacks.extend(closed(client, Some(&me)).await?.into_iter().map(|(what, _)| what));
+    lacks.extend(closed(client, promises, Some(&me)).await?.into_iter().map(|(what, _)| what));
     let faults = match lacks.as_slice() {
         [] => Vec::new(),
         [one] => vec![(one.clone(), format!("grant carousel_worker to {};", quoted(&me)))],
@@ -106,9 +107,9 @@ pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Err
 }
 
 /// Tables and views that rights are given on.
-fn tables() -> impl Iterator<Item = &'static str> {
+fn tables(promises: &Promises) -> impl Iterator<Item = &str> {
     let names: BTreeSet<&str> =
-        PROMISES.grants.iter().filter(|grant| grant.kind == "table").map(|grant| grant.object.as_str()).collect();
+        promises.grants.iter().filter(|grant| grant.kind == "table").map(|grant| grant.object.as_str()).collect();
     names.into_iter()
 }
 
@@ -142,8 +143,8 @@ fn lacking(grant: &Grant, role: &str, held: &Rights, columns: &BTreeMap<String, 
 }
 
 /// Schemas and functions that a role may not use although the migrations say so; for `instead`, where it is to have the worker's rights.
-async fn closed(client: &Client, instead: Option<&str>) -> Result<Vec<(String, String)>, Error> {
-    let wanted: Vec<(&Grant, &str)> = PROMISES
+async fn closed(client: &Client, promises: &Promises, instead: Option<&str>) -> Result<Vec<(String, String)>, Error> {
+    let wanted: Vec<(&Grant, &str)> = promises
         .grants
         .iter()
         .filter(|grant| grant.kind != "table")
@@ -166,13 +167,13 @@ async fn closed(client: &Client, instead: Option<&str>) -> Result<Vec<(String, S
 }
 
 /// What clients may do beyond the migrations: a forged status, somebody's cost.
-fn surplus(held: &Rights, columns: &BTreeMap<String, Vec<String>>) -> Vec<(String, String)> {
+fn surplus(promises: &Promises, held: &Rights, columns: &BTreeMap<String, Vec<String>>) -> Vec<(String, String)> {
     let mut faults = Vec::new();
     for ((table, role, privilege), held) in held {
         if !CLIENTS.contains(&role.as_str()) {
             continue;
         }
-        let ours = || PROMISES.grants.iter().filter(|grant| &grant.object == table && grant.roles.contains(role));
+        let ours = || promises.grants.iter().filter(|grant| &grant.object == table && grant.roles.contains(role));
         let given = ours().flat_map(|grant| &grant.privileges).filter(|(name, _)| name == privilege);
         let mut allowed = BTreeSet::new();
         for (name, named) in given {

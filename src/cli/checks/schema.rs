@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use tokio_postgres::{Client, Error};
 
 use super::Report;
-use super::promises::{Object, PROMISES};
+use super::promises::{self, Object, Promises};
 use crate::migrations;
 
 /// What Realtime is to show.
@@ -78,14 +78,15 @@ pub(in crate::cli) async fn is_bucket_shared(client: &Client) -> bool {
 pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Error> {
     // The worker's own role need not see the history.
     let unapplied = migrations::missing(client).await.ok();
-    let kinds: Vec<&str> = PROMISES.objects.iter().map(|object| object.kind).collect();
-    let names: Vec<&str> = PROMISES.objects.iter().map(|object| object.name.as_str()).collect();
-    let tables: Vec<&str> = PROMISES.objects.iter().map(|object| object.table.as_deref().unwrap_or("")).collect();
+    let promises = promises::of(client).await?;
+    let kinds: Vec<&str> = promises.objects.iter().map(|object| object.kind).collect();
+    let names: Vec<&str> = promises.objects.iter().map(|object| object.name.as_str()).collect();
+    let tables: Vec<&str> = promises.objects.iter().map(|object| object.table.as_deref().unwrap_or("")).collect();
     let rows = client.query(MISSING, &[&kinds, &names, &tables]).await?;
     let (mut faults, mut unguarded) = (Vec::new(), Vec::new());
     for row in rows {
         let at = usize::try_from(row.get::<_, i64>("ordinal")).unwrap_or(1);
-        let Some(object) = PROMISES.objects.get(at - 1) else { continue };
+        let Some(object) = promises.objects.get(at - 1) else { continue };
         // A migration that was never applied is one fault, however much it would make.
         let later = |name: &String| object.migration.starts_with(name.as_str());
         if !unapplied.as_ref().is_some_and(|names| names.iter().any(later)) {
@@ -104,7 +105,7 @@ pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Err
     };
     report.faults("schema", format!("{history}; {} objects of theirs are there", kinds.len()), faults);
 
-    unguarded.extend(unsecured(client).await?);
+    unguarded.extend(unsecured(client, promises).await?);
     report.faults("row_level_security", "it is on everywhere, and every policy is there", unguarded);
     let unseen = unpublished(client).await?;
     report.faults("publication", "Realtime is told of every change", unseen);
@@ -136,14 +137,14 @@ pub(super) fn line(statement: &str) -> String {
     code.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
 }
 
-async fn unsecured(client: &Client) -> Result<Vec<(String, String)>, Error> {
+async fn unsecured(client: &Client, promises: &Promises) -> Result<Vec<(String, String)>, Error> {
     let statement = "
         select format('%s.%s', nspname, relname) from pg_class join pg_namespace on pg_namespace.oid = relnamespace
         where not relrowsecurity and format('%s.%s', nspname, relname) = any($1)";
-    let tables: Vec<&str> = PROMISES.secured.iter().map(|(table, _)| table.as_str()).collect();
+    let tables: Vec<&str> = promises.secured.iter().map(|(table, _)| table.as_str()).collect();
     let rows = client.query(statement, &[&tables]).await?;
     let open: HashSet<String> = rows.iter().map(|row| row.get(0)).collect();
-    let open = PROMISES.secured.iter().filter(|(table, _)| open.contains(table));
+    let open = promises.secured.iter().filter(|(table, _)| open.contains(table));
     Ok(open.map(|(table, mend)| (format!("{table} is open: everybody sees everybody's rows"), line(mend))).collect())
 }
 
