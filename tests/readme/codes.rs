@@ -241,19 +241,19 @@ fn refused_calls() -> BTreeSet<String> {
     codes
 }
 
-/// The codes that statements and triggers write by themselves: what is in quotes where `error_code` is set, and no status.
+/// The codes that statements and triggers write by themselves: what is in quotes where `error_code` is set, and neither status nor stage.
 fn statement_codes() -> BTreeSet<String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/sql");
     let statements = std::fs::read_dir(folder)
         .expect("sql/ is there")
         .map(|entry| std::fs::read_to_string(entry.expect("it can be listed").path()).expect("statements are text"));
     let triggers = MIGRATIONS.iter().map(|(.., text)| (*text).to_owned());
-    let statuses = ["pending", "processing", "generating", "completed", "partial", "failed", "cancelled"];
+    let states = ["pending", "processing", "generating", "completed", "partial", "failed", "cancelled", "finished"];
     let sets = |line: &&str| line.contains("error_code = ") || line.contains("error_code := ");
     let codes: BTreeSet<String> = statements
         .chain(triggers)
         .flat_map(|text| text.lines().filter(sets).flat_map(|line| marked(line, '\'')).collect::<Vec<_>>())
-        .filter(|code| !statuses.contains(&code.as_str()))
+        .filter(|code| !states.contains(&code.as_str()))
         .collect();
     assert!(codes.contains("worker_lost"), "{codes:?}");
     codes
