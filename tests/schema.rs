@@ -15,6 +15,7 @@ mod schema {
     mod beside;
     mod broadcasts;
     mod dashboard;
+    mod frontend;
     mod guard;
     mod histories;
     mod limits;

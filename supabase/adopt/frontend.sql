@@ -268,11 +268,11 @@ begin
   then
     select * into job from public.image_generation_jobs where id = new.job_id;
     new.generated_image_url := carousel_private.public_url(new.storage_path);
-    new.source_image_url := carousel_private.public_url(job.source_paths[case job.slides_from
+    new.source_image_url := coalesce(new.source_image_url, carousel_private.public_url(job.source_paths[case job.slides_from
       when 'sources' then new.slide else coalesce((job.slide_sources -> (new.slide - 1) ->> 0)::integer, 1)
-    end]);
+    end]));
     new.prompt_used := coalesce(new.prompt, job.prompt);
-    new.settings_used := job.settings;
+    new.settings_used := coalesce(new.settings_used, job.settings);
   end if;
   return new;
 end
