@@ -313,7 +313,9 @@ begin
   if to_regclass('public.image_generation_jobs_before_carousel') is not null then
     update public.image_generation_templates template
       set thumbnail_url = before.thumbnail_url, source_images = before.source_images, default_prompt = before.default_prompt,
-        default_settings = before.default_settings, use_count = coalesce(before.usage_count, 0)
+        default_settings = before.default_settings, use_count = coalesce(before.usage_count, 0),
+        -- A column that the app has added later.
+        job_id = (to_jsonb(before) ->> 'job_id')::uuid
       from public.image_generation_templates_before_carousel before where before.id = template.id;
     update public.image_generation_jobs job
       set name = before.name, template_name = before.template_name, template_description = before.template_description, settings = before.settings

@@ -21,7 +21,18 @@ async fn advise(project: &Project) -> (Vec<String>, bool) {
 
 #[tokio::test]
 async fn the_advisors_find_nothing_but_unused_indexes() {
-    let (findings, passed) = advise(&Project::new().await).await;
+    nothing_but_unused_indexes(&Project::new().await).await;
+}
+
+#[tokio::test]
+async fn the_advisors_find_no_more_where_an_older_frontend_goes_on() {
+    let project = Project::new().await;
+    project.let_frontend_go_on("https://p/").await;
+    nothing_but_unused_indexes(&project).await;
+}
+
+async fn nothing_but_unused_indexes(project: &Project) {
+    let (findings, passed) = advise(project).await;
     // In a database without rows no index was ever used: these show that the advisors looked.
     let (unused, others): (Vec<_>, Vec<_>) =
         findings.into_iter().partition(|finding| finding.starts_with("unused_index: "));

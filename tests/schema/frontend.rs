@@ -14,7 +14,7 @@ async fn written_before(project: &Project, job: Uuid) {
         r#"
         create table public.image_generation_templates_before_carousel as
           select id, 'https://old/thumb.png'::text as thumbnail_url, '["https://old/a.png"]'::jsonb as source_images, 'old prompt'::text as default_prompt,
-            '{{"aspect_ratio":"4:5"}}'::jsonb as default_settings, 7 as usage_count
+            '{{"aspect_ratio":"4:5"}}'::jsonb as default_settings, 7 as usage_count, '{job}'::uuid as job_id
           from public.image_generation_templates;
         create table public.image_generation_jobs_before_carousel as
           select id, 'Old name'::text as name, 'Old template'::text as template_name, 'Words'::text as template_description,
@@ -84,8 +84,10 @@ async fn what_the_app_had_written_is_kept_and_the_rest_is_told_of_our_rows() {
         r#"[0, 0, "https://p/{user}/sources/a.png", "https://p/{user}/jobs/{ours}/1.png", "sent", {{"aspect_ratio": "1:1"}}]"#
     );
     assert_eq!(value(owner, &of_image(ours)).await, told);
-    let of_template = "select jsonb_build_array(thumbnail_url, source_images, default_prompt, default_settings, usage_count, use_count) from public.image_generation_templates";
-    let told = r#"["https://old/thumb.png", ["https://old/a.png"], "old prompt", {"aspect_ratio": "4:5"}, 7, 7]"#;
+    let of_template = "select jsonb_build_array(thumbnail_url, source_images, default_prompt, default_settings, usage_count, use_count, job_id) from public.image_generation_templates";
+    let told = format!(
+        r#"["https://old/thumb.png", ["https://old/a.png"], "old prompt", {{"aspect_ratio": "4:5"}}, 7, 7, "{old}"]"#
+    );
     assert_eq!(value(owner, of_template).await, told);
 }
 
