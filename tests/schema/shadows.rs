@@ -47,6 +47,7 @@ async fn a_type_of_a_sessions_own_is_run_by_nobody_else() {
 #[tokio::test]
 async fn every_function_of_ours_looks_into_pg_temp_last() {
     let project = Project::new().await;
+    project.let_frontend_go_on("https://p/").await;
     let ours = "
         from pg_proc where pronamespace = 'carousel_private'::regnamespace
             or pronamespace = 'public'::regnamespace

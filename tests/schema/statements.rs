@@ -46,6 +46,7 @@ async fn the_workers_role_and_postgres_may_run_every_statement() {
 #[tokio::test]
 async fn everything_in_the_schema_has_a_comment() {
     let project = Project::new().await;
+    project.let_frontend_go_on("https://p/").await;
     let silent = "
         select format('%s.%s', class.oid::regclass, attribute.attname)
         from pg_class class
