@@ -5,11 +5,16 @@
 //
 // Events come through one by one. Bodies of more than 10 MB don't come through (Next 16 cuts them off, and the request ends with 500):
 // upload photos to Storage, and send JSON.
+//
+// A form for one picture is answered when that is made. Next waits for half a minute by itself, Vercel for two: who gets no answer by then
+// finds the picture among their jobs.
 
 const carousel = process.env.CAROUSEL_URL ?? 'http://127.0.0.1:8080';
 
 /** @type {import('next').NextConfig} */
 export default {
+  // Milliseconds: as long as carousel waits for one picture.
+  experimental: { proxyTimeout: 300_000 },
   async rewrites() {
     return {
       // Before the app's own routes: the old endpoint must not answer any more.
