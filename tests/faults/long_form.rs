@@ -1,5 +1,6 @@
 //! The long form: many jobs of several people, faults at random for as long as one likes, and the same invariants at the end.
 
+mod crowd;
 mod load;
 mod schedule;
 
@@ -11,6 +12,7 @@ use rand::rngs::StdRng;
 use crate::invariants::{Cost, faults, tails};
 use crate::scene::{BOUND, Scene};
 use crate::server::{Restartable, Stop};
+use crowd::Crowd;
 use load::Load;
 use schedule::Schedule;
 
@@ -28,11 +30,19 @@ async fn long_form() {
     let (server, project) = Restartable::new().await;
     let scene = Scene::on(project).await;
     let mut load = Load::new(&scene).await;
+    // Without them the others' waits are what theirs is compared with.
+    let mut crowd = match variable("CAROUSEL_FAULTS_CROWD") {
+        Some(0) => None,
+        _ => Some(Crowd::new(&scene).await),
+    };
     let mut schedule = Schedule::new(&scene, &server).await;
 
     let (began, mut told) = (Instant::now(), Instant::now());
     while began.elapsed() < Duration::from_secs(seconds) {
         load.act(&mut random).await;
+        if let Some(crowd) = &mut crowd {
+            crowd.act(&mut random).await;
+        }
         schedule.act(&mut random).await;
         if told.elapsed() > Duration::from_secs(10) {
             told = Instant::now();
@@ -42,6 +52,11 @@ async fn long_form() {
     }
 
     schedule.heal().await;
+    if let Some(crowd) = &mut crowd {
+        crowd.leave().await;
+        load.unwanted.extend(&crowd.unwanted);
+        load.refused.append(&mut crowd.wrong);
+    }
     println!("healed; waiting for the end of {} jobs", load.unfinished().await);
     let healed = Instant::now();
     // A backlog is no fault: the bound is for what a fault has held up, so it begins anew with each job that ends.
@@ -75,6 +90,9 @@ async fn long_form() {
         println!("{name:<44}{count:>8}");
     }
     for (name, count) in load.table(&books).await {
+        println!("{name:<44}{count:>8}");
+    }
+    for (name, count) in crowd.iter().flat_map(Crowd::table) {
         println!("{name:<44}{count:>8}");
     }
     println!("{:<44}{:>8}", "billed calls", books.billed);

@@ -84,7 +84,10 @@ impl<'a> Load<'a> {
     }
 
     async fn insert(&mut self, who: usize, random: &mut StdRng) {
-        if self.unfinished().await >= BACKLOG {
+        let people: Vec<Uuid> = self.people.iter().map(|(person, _)| person.id).collect();
+        let waiting =
+            "select count(*) from public.image_generation_jobs where user_id = any ($1) and finished_at is null";
+        if self.scene.count(waiting, &[&people]).await >= BACKLOG {
             return;
         }
         let sources = &self.people[who].1;
@@ -170,7 +173,15 @@ impl<'a> Load<'a> {
             "select coalesce(max(extract(epoch from finished_at - greatest(created_at, run_at)) * 1000), 0)::bigint
                        from public.image_generation_jobs where retry_requested_at is null";
         let slowest = self.scene.count(slowest, &[]).await;
+        let people: Vec<Uuid> = self.people.iter().map(|(person, _)| person.id).collect();
+        let picked_up = "select coalesce(percentile_cont($2) within group (order by
+                extract(epoch from started_at - greatest(created_at, run_at)) * 1000), 0)::bigint
+            from public.image_generation_jobs where user_id = any ($1) and retry_requested_at is null and started_at is not null";
+        let median = self.scene.count(picked_up, &[&people, &0.5]).await;
+        let late = self.scene.count(picked_up, &[&people, &0.95]).await;
         vec![
+            ("from insert to start, median, ms", median.unsigned_abs()),
+            ("from insert to start, 95 of 100, ms", late.unsigned_abs()),
             ("jobs inserted", self.inserted),
             ("jobs left at the end", books.jobs.unsigned_abs()),
             ("jobs cancelled while they ran", self.cancelled),
