@@ -10,6 +10,7 @@ mod schema {
     pub mod client;
     pub mod supabase_cli;
 
+    mod adoption;
     mod advisors;
     mod bad_input;
     mod beside;

@@ -5,6 +5,7 @@ use refinery::{Migration, Runner};
 use tokio_postgres::Client;
 
 use super::MIGRATIONS;
+use super::adopt::before;
 use super::history::{REFINERY, applied, is_pushed_from_clone, missing};
 
 /// Refinery's history, as it makes it.
@@ -64,6 +65,9 @@ async fn apply_alone(client: &mut Client) -> anyhow::Result<Vec<String>> {
 async fn stand_guard(client: &mut Client) -> anyhow::Result<()> {
     let (version, name, text) = MIGRATIONS[0];
     if missing(client).await?.contains(&format!("{version}_{name}")) {
+        if let Some(before) = before(client).await? {
+            bail!("nothing was changed: {before}");
+        }
         // Rolled back: what it remembers it remembers when it is applied.
         let transaction = client.transaction().await?;
         transaction.batch_execute(text).await.map_err(|error| refused(&error))?;
@@ -84,7 +88,7 @@ fn failed(error: &refinery::Error) -> anyhow::Error {
 }
 
 /// What the database said, with its advice on lines of its own.
-fn refused(error: &tokio_postgres::Error) -> anyhow::Error {
+pub(super) fn refused(error: &tokio_postgres::Error) -> anyhow::Error {
     match error.as_db_error() {
         Some(refusal) => {
             let advice = [refusal.detail(), refusal.hint()].into_iter().flatten().filter(|words| words.contains(' '));

@@ -4,10 +4,12 @@
 //! What is applied stands in the schema itself, in `carousel_private.migrations`: the history of each tool knows what that tool did, and the Supabase
 //! CLI's is the app's.
 
+mod adopt;
 mod app;
 mod apply;
 mod history;
 
+pub use adopt::{Adoption, Before, Carried, adopt, before};
 pub use app::{File, State, plan, wrapped};
 pub use apply::apply;
 pub use history::{missing, remote};
@@ -146,6 +148,16 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         "20261202030000",
         "waiting_by_stage",
         include_str!("../../supabase/migrations/20261202030000_waiting_by_stage.sql"),
+    ),
+    migration(
+        "20261202040000",
+        "carried_images",
+        include_str!("../../supabase/migrations/20261202040000_carried_images.sql"),
+    ),
+    migration(
+        "20261202040100",
+        "carried_images_validated",
+        include_str!("../../supabase/migrations/20261202040100_carried_images_validated.sql"),
     ),
 ];
 
