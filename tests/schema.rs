@@ -6,6 +6,7 @@ mod project;
 
 mod schema {
     pub mod actors;
+    pub mod beside;
     pub mod catalog;
     pub mod client;
     pub mod supabase_cli;
@@ -13,7 +14,6 @@ mod schema {
     mod adoption;
     mod advisors;
     mod bad_input;
-    mod beside;
     mod broadcasts;
     mod dashboard;
     mod frontend;
@@ -35,4 +35,4 @@ mod schema {
     mod words;
 }
 
-use schema::{actors, catalog, client, supabase_cli};
+use schema::{actors, beside, catalog, client, supabase_cli};

@@ -6,6 +6,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use time::OffsetDateTime;
 
+use super::migrate::AdoptionArgs;
 use crate::config;
 use crate::migrations::{self, File, State};
 
@@ -22,6 +23,13 @@ pub struct Init {
 
     #[command(flatten)]
     database: config::Database,
+
+    /// For an app that had tables of carousel's names before: one file that keeps them under other names and carries their rows over
+    #[arg(long)]
+    adopt: bool,
+
+    #[command(flatten)]
+    adoption: AdoptionArgs,
 
     /// Only say what is missing or was changed; end with 1 if something is
     #[arg(long)]
@@ -42,11 +50,28 @@ impl Init {
         );
         let migrations = supabase.join("migrations");
         let there = read(&migrations)?;
-        let remote = match &self.database.database_url {
-            Some(_) => migrations::remote(&self.database.settings()?.connect().await?).await?,
-            None => Vec::new(),
+        let (remote, before) = match &self.database.database_url {
+            Some(_) => {
+                let client = self.database.settings()?.connect().await?;
+                (migrations::remote(&client).await?, migrations::before(&client).await?)
+            }
+            None => (Vec::new(), None),
         };
-        let files = migrations::plan(&there, &remote, OffsetDateTime::now_utc())?;
+        let adoption = self.adopt.then(|| self.adoption.adoption());
+        let files = migrations::plan(&there, &remote, adoption.as_ref(), OffsetDateTime::now_utc())?;
+        let begins = files.first().is_some_and(|file| file.state == State::Missing);
+        if begins && let Some(before) = before.filter(|before| !self.adopt || !before.odd.is_empty()) {
+            bail!("nothing was written: {before}");
+        }
+        if begins
+            && !self.adopt
+            && let Some((name, _)) = there.iter().find(|(_, text)| migrations::makes_our_tables(text))
+        {
+            bail!(
+                "nothing was written: {name} makes a table of carousel's name. With `--adopt` the tables from before are kept under other names, \
+                 and their rows carried over"
+            );
+        }
         if !self.check {
             std::fs::create_dir_all(&migrations).with_context(|| format!("can't make {}", migrations.display()))?;
             for file in files.iter().filter(|file| file.state == State::Missing) {

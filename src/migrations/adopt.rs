@@ -53,8 +53,8 @@ impl fmt::Display for Before {
             return write!(
                 formatter,
                 "this app has tables of carousel's names from before, with {templates} templates, {jobs} jobs and {images} images. \
-                 `carousel migrate --adopt` keeps them under other names and carries their rows over, in one transaction; \
-                 `carousel migrate --adopt --check` tries it and takes it back"
+                 `carousel migrate --adopt` keeps them under other names and carries their rows over, in one transaction \
+                 (`--adopt --check` tries it and takes it back); `carousel init --adopt` writes the same for `supabase db push`"
             );
         }
         write!(formatter, "this app has tables of carousel's names, which are not those that --adopt knows:")?;
@@ -103,6 +103,19 @@ pub async fn adopt(client: &mut Client, adoption: &Adoption, keep: bool) -> anyh
         transaction.rollback().await?;
     }
     Ok(carried)
+}
+
+/// Whether a migration of an app's makes a table of our names, as far as its words tell.
+pub fn makes_our_tables(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let words: Vec<&str> =
+        text.split(|letter: char| letter.is_whitespace() || letter == '(').filter(|word| !word.is_empty()).collect();
+    words.windows(2).enumerate().any(|(place, pair)| {
+        let name = words[place + 2..].iter().find(|word| !["if", "not", "exists"].contains(word)).unwrap_or(&"");
+        let name = name.trim_start_matches("public.").trim_start_matches("\"public\".").trim_matches('"');
+        pair == ["create", "table"]
+            && ["image_generation_templates", "image_generation_jobs", "generated_carousel_images"].contains(&name)
+    })
 }
 
 /// Everything, one statement after the other.
@@ -160,4 +173,25 @@ $carousel_file$;
 ",
         text(adoption)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_migration_that_makes_a_table_of_our_names_is_known() {
+        for text in [
+            "create table image_generation_jobs (id uuid)",
+            "-- theirs\nCREATE TABLE IF NOT EXISTS public.image_generation_templates(\n id uuid);",
+            "create table \"public\".\"generated_carousel_images\" ()",
+        ] {
+            assert!(makes_our_tables(text), "{text}");
+        }
+        for text in
+            ["alter table image_generation_jobs add column a int", "create table theirs (id uuid)", "create table"]
+        {
+            assert!(!makes_our_tables(text), "{text}");
+        }
+    }
 }

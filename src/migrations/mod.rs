@@ -9,7 +9,7 @@ mod app;
 mod apply;
 mod history;
 
-pub use adopt::{Adoption, Before, Carried, adopt, before};
+pub use adopt::{Adoption, Before, Carried, adopt, before, makes_our_tables};
 pub use app::{File, State, plan, wrapped};
 pub use apply::apply;
 pub use history::{missing, remote};

@@ -5,8 +5,10 @@ use carousel::migrations::{self, Adoption};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
+use crate::beside::init;
 use crate::catalog;
 use crate::project::{fresh, shared};
+use crate::supabase_cli::Repository;
 
 const OLD: &str = include_str!("before.sql");
 const BUCKET: &str = "https://abc.supabase.co/storage/v1/object/public/generated-carousels";
@@ -181,4 +183,55 @@ async fn what_is_odd_stops_everything_and_nothing_is_changed() {
         old.owner.batch_execute(&mend).await.unwrap();
     }
     migrations::adopt(&mut old.owner, &Adoption::default(), true).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_apps_own_push_does_the_same_and_goes_on() {
+    let server = &shared().await.server;
+    let straight = Old::new("adopted_straight").await;
+    let mut straight_owner = server.connect("postgres", "adopted_straight").await.unwrap();
+    migrations::adopt(&mut straight_owner, &Adoption::default(), true).await.unwrap();
+
+    fresh(server, "adopted_by_push", true).await;
+    let (url, app) = (server.url("postgres", "adopted_by_push"), Repository::app().await);
+    app.add("20260101000000_theirs.sql", OLD);
+    assert_eq!(app.push(&url).await, 1);
+    let mut old = Old {
+        owner: server.connect("postgres", "adopted_by_push").await.unwrap(),
+        admin: server.connect(ADMIN, "adopted_by_push").await.unwrap(),
+    };
+    let user = old.user().await;
+    let job = old.job(user, 2, 2, "completed").await;
+    let before = old.everything().await;
+
+    let (code, said) = init(app.path(), &[]);
+    assert!(code == 1 && said.contains("20260101000000_theirs.sql") && said.contains("--adopt"), "{said}");
+    let (code, said) = init(app.path(), &["--database-url", &url]);
+    assert!(code == 1 && said.contains("1 jobs"), "{said}");
+    assert_eq!(app.push(&url).await, 0, "nothing was written");
+    let (code, said) = init(app.path(), &["--adopt"]);
+    assert!(code == 0 && said.contains("_carousel_adoption.sql"), "{said}");
+    assert_eq!(app.push(&url).await, 1);
+    app.add("20990101000000_theirs_later.sql", "create table public.theirs (id int8 primary key);");
+    app.add("20990101000001_theirs_last.sql", "drop table public.theirs;");
+    assert_eq!(app.push(&url).await, 2, "the app goes on");
+    let (code, said) = init(app.path(), &[]);
+    assert!(code == 0 && said.contains("\"written\":[]"), "{said}");
+    assert!(migrations::apply(&mut old.owner).await.unwrap().is_empty(), "nothing is left to do");
+    catalog::assert_same(
+        ("the app's push", &catalog::read(&old.admin).await),
+        ("carousel migrate --adopt", &catalog::read(&straight.admin).await),
+    );
+    let told =
+        format!("select concat_ws(' ', status, completed_images) from public.image_generation_jobs where id = '{job}'");
+    assert_eq!(old.one(&told).await, "completed 4");
+
+    old.owner.execute("select carousel_private.undo_adoption()", &[]).await.unwrap();
+    let after = old.everything().await;
+    assert_eq!(after.0.symmetric_difference(&before.0).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert_eq!(after.1, before.1);
+    // As long as its file is there, it comes again; here it is older than the app's last.
+    let again = app.try_push(&url, &["--include-all"]).await;
+    assert!(again.success, "{}{}", again.stdout, again.stderr);
+    assert!(migrations::missing(&old.owner).await.unwrap().is_empty());
 }

@@ -80,7 +80,7 @@ impl App {
     }
 }
 
-fn init(folder: &Path, more: &[&str]) -> (i32, String) {
+pub fn init(folder: &Path, more: &[&str]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_carousel"));
     command.arg("init").arg(folder).arg("--json").args(more);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CAROUSEL_") || name == "DATABASE_URL") {

@@ -59,11 +59,14 @@ pub(super) async fn is_open(report: &mut Report, client: &Client) -> Result<bool
             "the role in DATABASE_URL may not enter the schema carousel_private",
             "connect as carousel_worker or postgres",
         ),
-        None => report.failed(
-            "schema",
-            "the schema is missing",
-            "run `carousel migrate` (or `supabase db push`) as postgres",
-        ),
+        None => match migrations::before(client).await? {
+            Some(before) => report.failed("schema", "the schema is missing", &before.to_string()),
+            None => report.failed(
+                "schema",
+                "the schema is missing",
+                "run `carousel migrate` (or `supabase db push`) as postgres",
+            ),
+        },
     }
     Ok(false)
 }
