@@ -60,7 +60,7 @@ pub(super) async fn is_open(report: &mut Report, client: &Client) -> Result<bool
             "connect as carousel_worker or postgres",
         ),
         None => match migrations::before(client).await? {
-            Some(before) => report.failed("schema", "the schema is missing", &before.to_string()),
+            Some(before) => report.failed("schema", "the schema is missing", before.to_string()),
             None => report.failed(
                 "schema",
                 "the schema is missing",
