@@ -75,6 +75,16 @@ impl Project {
         Self { shared, database, owner }
     }
 
+    /// A project that an app has had before carousel came, with the app's own tables, and nobody in it.
+    pub async fn before_carousel() -> Self {
+        let shared = shared().await;
+        let database = format!("test_{}", Uuid::new_v4().simple());
+        fresh(&shared.server, &database, true).await;
+        let owner = shared.server.connect("postgres", &database).await.expect("postgres may connect");
+        owner.batch_execute(include_str!("../schema/before.sql")).await.expect("the app's own migration applies");
+        Self { shared, database, owner }
+    }
+
     /// Lets the frontend from before carousel go on here, which shows objects at `address`.
     pub async fn let_frontend_go_on(&self, address: &str) {
         let admin = self.admin().await;

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { subscribe, Told } from './changes.mjs';
 import { claim, report } from './claims.mjs';
-import { ask, BUCKET, deployment, ok, person } from './deployment.mjs';
+import { ask, BUCKET, connect, deployment, ok, person } from './deployment.mjs';
 
 const JOBS = 'image_generation_jobs';
 const IMAGES = 'generated_carousel_images';
@@ -75,6 +75,32 @@ const seen = async (address) => {
   assert.equal(answer.status, 200, address);
   return Buffer.from(await answer.arrayBuffer());
 };
+
+const { carried } = deployment;
+if (carried) {
+  await claim('what the app had is read as before', async () => {
+    const claims = { sub: carried.user, role: 'authenticated', aud: 'authenticated', exp: Math.floor(Date.now() / 1000) + 3600 };
+    const token = await ask('sign', { claims });
+    const old = connect(deployment.publishableKey, { global: { headers: { authorization: `Bearer ${token}` } } });
+    /** The columns that the app had, as they are now. */
+    const before = (row, now) => Object.fromEntries(Object.keys(row).map((name) => [name, now[name]]));
+    const rows = old.from(JOBS).select(LIST).eq('user_id', carried.user).order('created_at', { ascending: false });
+    const [job] = await ok(rows.range(0, 9));
+    assert.deepEqual(job.generated_images, [{ count: 2 }]);
+    const message = { ...carried.job, message: job.message };
+    assert.deepEqual(before(carried.job, job), message);
+    assert.deepEqual(before(carried.template, job.template), carried.template);
+    const images = old.from(IMAGES).select('*').eq('job_id', job.id).order('carousel_index').order('image_index');
+    assert.deepEqual(
+      (await ok(images)).map((image, index) => before(carried.images[index], image)),
+      carried.images,
+    );
+    await ok(old.from(TEMPLATES).update({ is_favorite: false }).eq('id', job.template.id));
+    await old.storage.from(BUCKET).remove(carried.images.map(({ storage_path }) => storage_path));
+    await ok(old.from(JOBS).delete().eq('id', job.id));
+    assert.deepEqual(await ok(old.from(IMAGES).select('id').eq('job_id', job.id)), []);
+  });
+}
 
 let sources;
 await claim('photos are uploaded, and their public addresses show them', async () => {
