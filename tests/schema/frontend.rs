@@ -1,7 +1,9 @@
 //! What the frontend from before carousel finds where it goes on (`supabase/adopt/frontend.sql`), row by row.
 
+use carousel::migrations::{self, Adoption};
 use uuid::Uuid;
 
+use crate::catalog;
 use crate::client::{insert_job, run, value};
 use crate::project::Project;
 
@@ -152,4 +154,27 @@ async fn where_pictures_have_no_public_address_nothing_is_changed() {
     }
     let columns = "select count(*) from pg_attribute where attrelid = 'public.image_generation_jobs'::regclass and attname = 'template_name'";
     assert_eq!(value(&project.owner, columns).await, "0");
+}
+
+#[tokio::test]
+async fn the_way_back_takes_the_piece_along() {
+    let mut project = Project::before_carousel().await;
+    let user = project.user().await;
+    let job = format!(
+        "insert into public.image_generation_jobs (user_id, name, template_name, status, prompt) values ('{user}', 'a', 'b', 'queued', 'c')"
+    );
+    project.owner.batch_execute(&job).await.unwrap();
+    let rows = "select jsonb_agg(to_jsonb(job)) from public.image_generation_jobs job";
+    let before = (catalog::read(&project.admin().await).await, value(&project.owner, rows).await);
+    let address = Some("https://p/storage/v1/object/public/generated-carousels/".to_owned());
+    let adoption = Adoption { frontend: true, public_address: address, ..Adoption::default() };
+    migrations::adopt(&mut project.owner, &adoption, true).await.unwrap();
+    project.owner.batch_execute("select carousel_private.undo_adoption()").await.unwrap();
+    let after = (catalog::read(&project.admin().await).await, value(&project.owner, rows).await);
+    let changed: Vec<&String> = before.0.symmetric_difference(&after.0).collect();
+    assert_eq!((changed, after.1), (Vec::new(), before.1));
+    assert!(
+        before.0.iter().any(|line| line.contains("Users can update their own jobs")),
+        "the app's own was looked at"
+    );
 }
