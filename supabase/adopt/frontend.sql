@@ -103,6 +103,17 @@ as $$
 declare
   foreign_address text;
 begin
+  -- Beside its list of sources an object may name other pictures, as a thumbnail.
+  if jsonb_typeof(document) = 'object' then
+    document := coalesce(
+      (
+        select value from jsonb_each(document)
+        where jsonb_typeof(value) = 'array' and cardinality(carousel_private.own_paths(owner, value)) > 0
+        order by key ilike '%source%' desc, cardinality(carousel_private.own_paths(owner, value)) desc limit 1
+      ),
+      document
+    );
+  end if;
   select value #>> '{}' into foreign_address
     from jsonb_path_query(document, 'strict $.** ? (@.type() == "string")') as value
     where value #>> '{}' ~ '^https?://[^/]+/storage/v1/(object|render/image)/(public|sign|authenticated)/generated-carousels/'

@@ -113,7 +113,11 @@ await claim('a job in the old form, its sources as JSON, comes back queued and r
   first = await make({
     name: 'Three photos',
     template_name: 'Custom upload',
-    template_description: JSON.stringify({ sourceImages: sources.map((url) => ({ url })) }),
+    template_description: JSON.stringify({
+      thumbnail: bucket.getPublicUrl('assets/ready/thumbnail.png').data.publicUrl,
+      preview: [bucket.getPublicUrl(`${ME.id}/templates/preview.png`).data.publicUrl],
+      sourceImages: sources.map((url) => ({ url })),
+    }),
     prompt: 'a calm travel story',
     variants: 2,
     settings: SETTINGS,
@@ -266,6 +270,17 @@ await claim('a job in our own form has the old columns, and is failed when it is
   assert.deepEqual([gone.status, gone.stage, gone.completed_images], ['failed', 'finished', 0]);
   const again = await ok(client.from(JOBS).update({ retry_requested_at: 'now' }).eq('id', job.id).select().single());
   assert.deepEqual([again.status, again.stage], ['queued', 'queued']);
+  await ok(client.from(JOBS).update({ cancel_requested_at: 'now' }).eq('id', job.id));
+  // The HTTP API keeps its words.
+  const waiting = await ok(client.from(JOBS).insert({ ...row, title: 'Another cup' }).select().single());
+  const { session } = (await client.auth.getSession()).data;
+  const headers = { authorization: `Bearer ${session.access_token}` };
+  const answer = await fetch(`${deployment.api}/api/image-generator/jobs?status=pending`, { headers });
+  const { jobs } = await answer.json();
+  assert.deepEqual(
+    jobs.map(({ id, status }) => [id, status]),
+    [[waiting.id, 'pending']],
+  );
 });
 
 await claim('one picture is made at a time, and its address is answered', async () => {
