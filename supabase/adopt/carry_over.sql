@@ -17,7 +17,8 @@ select
   coalesce(before.created_at, now()), coalesce(before.updated_at, before.created_at, now())
 from public.image_generation_templates_before_carousel before
 join auth.users owner on owner.id = before.user_id
-cross join lateral (select (carousel_private.own_paths(before.user_id, before.source_images))[1:100] as paths) as source
+-- Worked out once (offset 0), and not again wherever it is named; the same below.
+cross join lateral (select (carousel_private.own_paths(before.user_id, before.source_images))[1:100] as paths offset 0) as source
 where cardinality(paths) > 0;
 
 create temporary table adopted_images on commit drop as
@@ -59,8 +60,9 @@ cross join lateral (
     -- Nobody knows any more what it was made from.
     made.first
   ))[1:100] as sources
+  offset 0
 ) as known
-cross join lateral (select greatest(cardinality(known.sources), made.slides) as slides) as shape
+cross join lateral (select greatest(cardinality(known.sources), made.slides) as slides offset 0) as shape
 cross join lateral (
   select greatest(coalesce(made.variants, 1), case when before.status = 'completed' then 1 else least(before.variants, 10, 100 / shape.slides) end)
     as variants_in_all
@@ -90,7 +92,7 @@ select
   array[carousel_private.old_ratio(job.settings)], part.variants, carousel_private.old_style(job.settings), carousel_private.old_quality(job.settings),
   shape.total, made.pictures, shape.total - made.pictures, outcome.status, 'finished', case outcome.status when 'completed' then 100 else least(99, greatest(0, coalesce(job.progress, 0))) end,
   coalesce(left(job.message, 1000), format('%s of %s images', made.pictures, shape.total)),
-  case when outcome.status <> 'completed' then 'before_carousel' end,
+  case when outcome.status <> 'completed' then 'before_carousel' end as error_code,
   case
     when outcome.status = 'completed' then null
     when job.status in ('queued', 'processing') then 'It was not finished when carousel came; ask for it again'
@@ -139,17 +141,15 @@ update carousel_private.adoption set
     'images', (select count(*) from public.generated_carousel_images_before_carousel),
     'images_carried', (select count(*) from public.generated_carousel_images)
   ),
-  -- What the app itself wrote, of most of its pictures.
+  -- What the app itself wrote of some of its pictures.
   public_address = coalesce(public_address, (
     select address
     from (
-      select substring(generated_image_url from '^https?://[^/]+/storage/v1/object/public/generated-carousels/') as address
-      from public.generated_carousel_images_before_carousel
+      (select generated_image_url as url from public.generated_carousel_images_before_carousel limit 1000)
       union all
-      select substring(source_images ->> 0 from '^https?://[^/]+/storage/v1/object/public/generated-carousels/')
-      from public.image_generation_templates_before_carousel
-      where jsonb_typeof(source_images) = 'array'
-    ) as addresses
+      (select source_images ->> 0 from public.image_generation_templates_before_carousel where jsonb_typeof(source_images) = 'array' limit 1000)
+    ) as urls
+    cross join lateral substring(url from '^https?://[^/]+/storage/v1/object/public/generated-carousels/') as address
     where address is not null
-    group by 1 order by count(*) desc limit 1
+    group by address order by count(*) desc limit 1
   ));

@@ -113,3 +113,39 @@ async fn whoever_is_not_let_in_hears_the_databases_own_words_and_what_mends_it()
     assert!(failure(&findings, "database_url").0.contains("%40"), "{findings:#?}");
     assert!(!Value::from(findings).to_string().contains("MARKER"));
 }
+
+/// An app that had tables of our names before is known by everything that meets it, and comes over by one command.
+#[tokio::test]
+async fn an_app_from_before_is_told_what_adopt_does_and_adopted() {
+    let server = &crate::project::shared().await.server;
+    crate::project::fresh(server, "from_before", true).await;
+    let url = server.url("postgres", "from_before");
+    let owner = server.connect("postgres", "from_before").await.unwrap();
+    owner.batch_execute(include_str!("../schema/before.sql")).await.unwrap();
+    let run = async |arguments: &[&str]| {
+        let mut command = carousel(arguments);
+        command.env("DATABASE_URL", &url);
+        ended(command).await
+    };
+    for arguments in [&["migrate"][..], &["migrate", "--check"]] {
+        let (code, _, said) = run(arguments).await;
+        assert!(code == 1 && said.contains("carousel migrate --adopt") && said.contains("0 jobs"), "{said}");
+    }
+    let (code, _, said) = run(&["migrate", "--frontend"]).await;
+    assert!(code == 2 && said.contains("--adopt"), "{said}");
+    let (code, told, said) = run(&["migrate", "--adopt", "--check"]).await;
+    assert!(code == 0 && told.contains("0 of 0 jobs") && told.contains("nothing was changed"), "{told}{said}");
+    let (code, _, said) = run(&["migrate", "--adopt", "--frontend"]).await;
+    assert!(code == 1 && said.contains("public addresses") && said.contains("public_address"), "{said}");
+    let address = "https://abc.supabase.co/storage/v1/object/public/generated-carousels";
+    let (code, told, said) =
+        run(&["migrate", "--adopt", "--frontend", "--raise-limits", "--public-address", address, "--json"]).await;
+    assert_eq!(code, 0, "{said}");
+    let told: Value = serde_json::from_str(&told).unwrap_or_else(|_| panic!("not JSON: {told}"));
+    assert_eq!(told["rows"]["images"], json!({ "found": 0, "carried": 0 }));
+    let limit = "select file_size_limit from storage.buckets where id = 'generated-carousels' and public";
+    assert_eq!(owner.query_one(limit, &[]).await.unwrap().get::<_, i64>(0), 52_428_800);
+    let (code, told, said) = run(&["migrate", "--adopt"]).await;
+    assert!(code == 0 && told.contains("up to date") && said.contains("nothing is to be carried over"), "{told}{said}");
+    assert_eq!(run(&["migrate", "--check"]).await.0, 0);
+}

@@ -249,9 +249,13 @@ fn statement_codes() -> BTreeSet<String> {
         .map(|entry| std::fs::read_to_string(entry.expect("it can be listed").path()).expect("statements are text"));
     let triggers = MIGRATIONS.iter().map(|(.., text)| (*text).to_owned());
     let states = ["pending", "processing", "generating", "completed", "partial", "failed", "cancelled", "finished"];
-    let sets = |line: &&str| line.contains("error_code = ") || line.contains("error_code := ");
+    let adoption = include_str!("../../supabase/adopt/carry_over.sql").to_owned();
+    let sets = |line: &&str| {
+        line.contains("error_code = ") || line.contains("error_code := ") || line.ends_with(" as error_code,")
+    };
     let codes: BTreeSet<String> = statements
         .chain(triggers)
+        .chain([adoption])
         .flat_map(|text| text.lines().filter(sets).flat_map(|line| marked(line, '\'')).collect::<Vec<_>>())
         .filter(|code| !states.contains(&code.as_str()))
         .collect();
