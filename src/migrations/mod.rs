@@ -159,6 +159,11 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         "carried_images_validated",
         include_str!("../../supabase/migrations/20261202040100_carried_images_validated.sql"),
     ),
+    migration(
+        "20261202040200",
+        "carried_objects_stay",
+        include_str!("../../supabase/migrations/20261202040200_carried_objects_stay.sql"),
+    ),
 ];
 
 const fn migration(

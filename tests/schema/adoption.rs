@@ -235,3 +235,24 @@ async fn the_apps_own_push_does_the_same_and_goes_on() {
     assert!(again.success, "{}{}", again.stdout, again.stderr);
     assert!(migrations::missing(&old.owner).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_deleted_picture_of_before_stays_as_long_as_the_old_table_names_it() {
+    let mut old = Old::new("kept_objects").await;
+    let (one, two) = (old.user().await, old.user().await);
+    let jobs = [old.job(one, 1, 1, "completed").await, old.job(two, 1, 1, "completed").await];
+    migrations::adopt(&mut old.owner, &Adoption::default(), true).await.unwrap();
+    let delete = "delete from public.image_generation_jobs where id = any ($1)";
+    assert_eq!(old.owner.execute(delete, &[&&jobs[..]]).await.unwrap(), 2);
+
+    // What waits, and what a worker may remove.
+    let waiting = async |old: &Old| {
+        old.owner.execute("select carousel_private.sweep_objects('0')", &[]).await.unwrap();
+        old.one("select concat_ws(' ', count(*), count(*) filter (where due_at <= now())) from carousel_private.storage_cleanup").await
+    };
+    assert_eq!(waiting(&old).await, "2 0");
+    old.admin.execute("delete from auth.users where id = $1", &[&two]).await.unwrap();
+    assert_eq!(waiting(&old).await, "2 1", "an account takes everything along");
+    old.owner.execute("drop table public.generated_carousel_images_before_carousel", &[]).await.unwrap();
+    assert_eq!(waiting(&old).await, "2 2", "nothing names it any more");
+}
