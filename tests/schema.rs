@@ -6,12 +6,12 @@ mod project;
 
 mod schema {
     pub mod actors;
+    pub mod adoption;
     pub mod beside;
     pub mod catalog;
     pub mod client;
     pub mod supabase_cli;
 
-    mod adoption;
     mod advisors;
     mod bad_input;
     mod broadcasts;
@@ -20,6 +20,7 @@ mod schema {
     mod guard;
     mod histories;
     mod limits;
+    mod oddities;
     mod prompts;
     mod push;
     mod rights;
@@ -35,4 +36,4 @@ mod schema {
     mod words;
 }
 
-use schema::{actors, beside, catalog, client, supabase_cli};
+use schema::{actors, adoption, beside, catalog, client, supabase_cli};

@@ -125,6 +125,8 @@ fn text(adoption: &Adoption) -> String {
 declare
   found_odd text;
 begin
+  -- Another run may be at it.
+  perform pg_advisory_xact_lock({LOCK});
   select string_agg(odd, e'\\n') into found_odd from (
 {RECOGNISE}  ) as found;
   if found_odd is not null then

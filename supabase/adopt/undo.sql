@@ -5,7 +5,8 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $undo$
 declare
-  newer bigint;
+  newer_jobs bigint;
+  newer_templates bigint;
   kept constant jsonb := (select counts from carousel_private.adoption);
   old_table text;
   thing record;
@@ -14,9 +15,10 @@ begin
   lock table public.image_generation_templates, public.image_generation_jobs, public.generated_carousel_images,
     public.image_generation_templates_before_carousel, public.image_generation_jobs_before_carousel,
     public.generated_carousel_images_before_carousel in access exclusive mode;
-  select count(*) into newer from public.image_generation_jobs where created_at > (select adopted_at from carousel_private.adoption);
-  if newer > 0 and not lose_newer then
-    raise exception '% jobs were made since carousel came, and the tables of before have no place for them', newer
+  select count(*) into newer_jobs from public.image_generation_jobs where created_at > (select adopted_at from carousel_private.adoption);
+  select count(*) into newer_templates from public.image_generation_templates where created_at > (select adopted_at from carousel_private.adoption);
+  if newer_jobs + newer_templates > 0 and not lose_newer then
+    raise exception '% jobs and % templates were made since carousel came, and the tables of before have no place for them', newer_jobs, newer_templates
       using errcode = '55000', detail = 'newer_jobs', hint = 'To lose their rows (their objects stay): select carousel_private.undo_adoption(lose_newer => true);';
   end if;
 
@@ -59,5 +61,5 @@ begin
 end
 $undo$;
 comment on function carousel_private.undo_adoption(boolean)
-  is 'Gives an app its tables of before carousel back, with all their rows and names, and takes carousel out. Objects stay. Refuses to lose newer jobs unless told to.';
+  is 'Gives an app its tables of before carousel back, with all their rows and names, and takes carousel out. Objects stay. Refuses to lose newer jobs and templates unless told to.';
 revoke execute on function carousel_private.undo_adoption(boolean) from public;

@@ -14,13 +14,13 @@ const OLD: &str = include_str!("before.sql");
 const BUCKET: &str = "https://abc.supabase.co/storage/v1/object/public/generated-carousels";
 
 /// A project as the app has left it, with nobody and nothing in it.
-struct Old {
-    owner: Client,
+pub struct Old {
+    pub owner: Client,
     admin: Client,
 }
 
 impl Old {
-    async fn new(name: &str) -> Self {
+    pub async fn new(name: &str) -> Self {
         let server = &shared().await.server;
         fresh(server, name, true).await;
         let owner = server.connect("postgres", name).await.unwrap();
@@ -28,14 +28,14 @@ impl Old {
         Self { owner, admin: server.connect(ADMIN, name).await.unwrap() }
     }
 
-    async fn user(&self) -> Uuid {
+    pub async fn user(&self) -> Uuid {
         let user = Uuid::new_v4();
         self.admin.execute("insert into auth.users (id) values ($1)", &[&user]).await.unwrap();
         user
     }
 
     /// A template of these photos, a job that was made with it, and its pictures: `variants` carousels of a slide for each photo.
-    async fn job(&self, user: Uuid, photos: i32, variants: i32, status: &str) -> Uuid {
+    pub async fn job(&self, user: Uuid, photos: i32, variants: i32, status: &str) -> Uuid {
         let (template, job) = (Uuid::new_v4(), Uuid::new_v4());
         let insert = "insert into public.image_generation_templates (id, user_id, name, source_images, default_prompt, default_settings, usage_count, is_favorite)
             select $1::uuid, $2::uuid, 'desk', jsonb_agg(format('%s/%s/sources/1_%s.png', $4::text, $2::uuid, photo)), 'words', '{\"aspect_ratio\": \"4:5\"}', 3, true
@@ -58,7 +58,7 @@ impl Old {
     }
 
     /// Everything that the app has: the catalog, and its rows as text.
-    async fn everything(&self) -> (std::collections::BTreeSet<String>, Vec<String>) {
+    pub async fn everything(&self) -> (std::collections::BTreeSet<String>, Vec<String>) {
         let mut rows = Vec::new();
         for table in ["image_generation_templates", "image_generation_jobs", "generated_carousel_images"] {
             let all = format!("select to_jsonb(row)::text from public.{table} as row order by id");
@@ -67,7 +67,7 @@ impl Old {
         (catalog::read(&self.admin).await, rows)
     }
 
-    async fn one(&self, sql: &str) -> String {
+    pub async fn one(&self, sql: &str) -> String {
         let sql = format!("select coalesce(({sql})::text, 'null')");
         self.admin.query_one(&sql, &[]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}")).get(0)
     }
