@@ -131,6 +131,8 @@ async fn an_app_from_before_is_told_what_adopt_does_and_adopted() {
         let (code, _, said) = run(arguments).await;
         assert!(code == 1 && said.contains("carousel migrate --adopt") && said.contains("0 jobs"), "{said}");
     }
+    let (code, told, _) = run(&["doctor"]).await;
+    assert!(code == 1 && told.contains("carousel migrate --adopt"), "{told}");
     let (code, _, said) = run(&["migrate", "--frontend"]).await;
     assert!(code == 2 && said.contains("--adopt"), "{said}");
     let (code, told, said) = run(&["migrate", "--adopt", "--check"]).await;

@@ -53,6 +53,9 @@ impl Old {
                 cross join generate_series(0, $3::integer - 1) as photo
                 cross join lateral (select format('%s/generated/job-1-%s/variant-%s/%s.jpg', $2::uuid, $1::uuid, variant, photo) as path) as place";
             self.owner.execute(insert, &[&job, &user, &photos, &variants, &BUCKET]).await.unwrap();
+            let insert = "insert into storage.objects (bucket_id, name)
+                select 'generated-carousels', storage_path from public.generated_carousel_images where job_id = $1";
+            self.admin.execute(insert, &[&job]).await.unwrap();
         }
         job
     }
@@ -60,8 +63,13 @@ impl Old {
     /// Everything that the app has: the catalog, and its rows as text.
     pub async fn everything(&self) -> (std::collections::BTreeSet<String>, Vec<String>) {
         let mut rows = Vec::new();
-        for table in ["image_generation_templates", "image_generation_jobs", "generated_carousel_images"] {
-            let all = format!("select to_jsonb(row)::text from public.{table} as row order by id");
+        for table in [
+            "public.image_generation_templates",
+            "public.image_generation_jobs",
+            "public.generated_carousel_images",
+            "storage.objects",
+        ] {
+            let all = format!("select to_jsonb(row)::text from {table} as row order by id");
             rows.extend(self.admin.query(&all, &[]).await.unwrap().iter().map(|row| row.get::<_, String>(0)));
         }
         (catalog::read(&self.admin).await, rows)
