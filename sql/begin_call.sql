@@ -2,8 +2,8 @@
 -- $3 images, $4 models, $5 qualities, $6 prompts, $7 how many calls for the image since its job was last asked for may have been billed, this one
 -- included, $8 names of the objects, one for each call, $9 numbers of previews, $10 millionths of a dollar that it may cost (null: the model has
 -- no price).
--- A row for each call; none when its lease is lost, or somebody else holds one of its rows. No id: the provider is to be left alone for
--- that many seconds, or a limit of its owner refuses it, or else the image was perhaps billed for so often, the last time with this outcome
+-- A row for each call; none when its lease is lost, or somebody else holds one of its rows. No id: the provider or the model is to be left alone for
+-- that many seconds, or a limit of its owner refuses it or it was tried 32 times in vain, or else the image was perhaps billed for so often, the last time with this outcome
 -- (null: nobody knows).
 with held as materialized (
     -- The job before its lease, in the order in which a deletion takes them.
@@ -24,19 +24,19 @@ with held as materialized (
     cross join lateral (select carousel_private.hold_calls(lease.user_id, ' skip locked') as are_held) as calls
     where calls.are_held
 ),
-pause as materialized (
-    select carousel_private.pause_left() as seconds
-),
 asked as materialized (
-    select held.*, made.again, made.billed, made.last, pause.seconds, pause.seconds = 0 and made.billed < held.most as may_be_made
+    select held.*, made.again, made.billed, made.last, made.tries, made.latest, pause.seconds,
+        pause.seconds = 0 and made.billed < held.most and made.tries < 32 as may_be_made
     from held
-    cross join pause
+    cross join lateral (select carousel_private.pause_left(held.model) as seconds offset 0) as pause
     cross join lateral (
         select
             -- The answer may have been lost, and this be said again.
             max(id) filter (where object_name = held.object_name) as again,
             count(*) filter (where object_name is distinct from held.object_name and not unbilled) as billed,
-            max(id) filter (where not unbilled) as last
+            max(id) filter (where not unbilled) as last,
+            count(*) filter (where object_name is distinct from held.object_name) as tries,
+            max(id) as latest
         from carousel_private.provider_calls
         where job_id = held.job_id and image_id = held.image_id and started_at >= coalesce(held.retry_requested_at, '-infinity')
     ) as made
@@ -51,9 +51,18 @@ opened as materialized (
     where asked.may_be_made and asked.again is null
 ),
 begun as materialized (
-    select asked.*, coalesce(opened.call, case when asked.may_be_made then asked.again end) as call, opened.code, opened.words
+    select asked.*, coalesce(opened.call, case when asked.may_be_made then asked.again end) as call,
+        coalesce(opened.code, in_vain.outcome) as code,
+        coalesce(opened.words, 'It was tried ' || asked.tries || ' times, and the last time it ended with ' || in_vain.outcome
+            || '. Ask for it once more with a retry.') as words
     from asked
     left join opened on opened.place = asked.place
+    -- None of them was billed, and yet there is an end.
+    cross join lateral (
+        select case when asked.seconds = 0 and asked.billed < asked.most and asked.tries >= 32 and asked.again is null
+            then coalesce((select outcome from carousel_private.provider_calls where id = asked.latest), 'worker_lost')
+        end as outcome
+    ) as in_vain
 ),
 image as (
     update public.generated_carousel_images image

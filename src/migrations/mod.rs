@@ -164,6 +164,11 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         "carried_objects_stay",
         include_str!("../../supabase/migrations/20261202040200_carried_objects_stay.sql"),
     ),
+    migration(
+        "20261202050000",
+        "model_pauses",
+        include_str!("../../supabase/migrations/20261202050000_model_pauses.sql"),
+    ),
 ];
 
 const fn migration(

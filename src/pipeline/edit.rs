@@ -151,15 +151,15 @@ impl Pipeline {
             match verdict {
                 Verdict::Again(pause) => {
                     if matches!(failure, Failure::Provider(provider::Error::RateLimited { .. })) {
-                        // The limit is the key's, not this call's: every worker with the same key waits.
-                        lease.pause_provider(pause, failure.code()).await?;
+                        // The limit is the key's, or the model's, and not this call's: every worker with the same key waits.
+                        self.pause(lease, pause, failure.code()).await?;
                     }
                     gate.sleep(pause).await;
                 }
                 _ => {
                     tracing::error!(code = failure.code(), error = %failure, ?verdict, "the provider is left alone");
                     if let Verdict::Pause(pause) = verdict {
-                        lease.pause_provider(pause, &failure.to_string()).await?;
+                        self.pause(lease, pause, &failure.to_string()).await?;
                     }
                     gate.pause(Some(Reach::Provider));
                     return Ok(());

@@ -1,5 +1,7 @@
 //! What to do about a provider or a bucket that is wrong as a whole, and not for one job.
 
+use std::time::Duration;
+
 use super::Pipeline;
 use crate::failure::{Failure, MENDING_PAUSE, Reach};
 use crate::job::Job;
@@ -11,11 +13,24 @@ impl Pipeline {
     /// How far a failure of the job reaches. What a model does that the job has chosen is no reason to leave the provider alone: nobody
     /// could be made to wait by somebody else's choice.
     pub(super) fn reach(&self, job: &Job, failure: &Failure) -> Reach {
-        let chosen = job.model.as_ref().is_some_and(|model| *model != self.settings.model);
         match failure.reach() {
-            Reach::Provider if chosen => Reach::Job,
+            Reach::Provider if self.chosen_model(job).is_some() => Reach::Job,
             reach => reach,
         }
+    }
+
+    /// The job's model, when it is another than the worker's own.
+    fn chosen_model<'a>(&self, job: &'a Job) -> Option<&'a str> {
+        job.model.as_deref().filter(|model| *model != self.settings.model)
+    }
+
+    /// Leaves the provider alone for a while, as it wants: all of it, or only the model that the job has chosen.
+    pub(super) async fn pause(&self, lease: &Lease, pause: Duration, reason: &str) -> Result<(), Failure> {
+        match self.chosen_model(&lease.job) {
+            Some(model) => lease.pause_model(model, pause, reason).await?,
+            None => lease.pause_provider(pause, reason).await?,
+        }
+        Ok(())
     }
 
     /// Asks for what a bucket in doubt takes, before another picture is paid that it may refuse.

@@ -180,6 +180,13 @@ impl Lease {
         self.pause(STORAGE, pause, reason).await
     }
 
+    /// Leaves a model alone that the job has chosen: jobs of other models go on.
+    pub async fn pause_model(&self, model: &str, pause: Duration, reason: &str) -> Result<(), Error> {
+        let statement = include_str!("../../sql/pause_model.sql");
+        self.queue.rows(statement, &[&model, &pause.as_secs_f64(), &reason]).await?;
+        Ok(())
+    }
+
     async fn pause(&self, whom: &str, pause: Duration, reason: &str) -> Result<(), Error> {
         let statement = include_str!("../../sql/pause_provider.sql");
         self.queue.rows(statement, &[&whom, &pause.as_secs_f64(), &reason]).await?;

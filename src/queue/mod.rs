@@ -42,6 +42,9 @@ const MOST_ROWS: i64 = 100;
 /// Jobs that one statement gives their turns at most.
 const MOST_STAGED: i64 = 100;
 
+/// Looks at a thousand jobs each that a claim takes to put off those of a paused model.
+const MOST_PASSES: usize = 64;
+
 /// Jobs that one claim takes at most.
 pub const MOST_CLAIMED: usize = 64;
 
@@ -96,13 +99,42 @@ pub struct ToDo {
 }
 
 impl Queue {
-    /// Takes up to `slots` jobs, but no more than [`MOST_CLAIMED`], round the users, and leases them to `worker` for the time `lease`.
+    /// Takes up to `slots` jobs, but no more than [`MOST_CLAIMED`], round the users, and leases them to `worker` for the time `lease`. Those that have
+    /// chosen a model which is left alone are put off until the end of that.
     pub async fn claim_jobs(&self, worker: Uuid, slots: usize, lease: Duration) -> Result<Vec<Lease>, Error> {
-        let slots = i64::try_from(slots.min(MOST_CLAIMED)).unwrap_or(i64::MAX);
+        let most = slots.min(MOST_CLAIMED);
+        let (mut leases, put_off) = self.claim_next(worker, most, lease).await?;
+        if put_off > 0 {
+            // There may be thousands of them in front of somebody else's.
+            let mut passes = 0;
+            while passes < MOST_PASSES && self.put_off_jobs().await? > 0 {
+                passes += 1;
+            }
+            leases.extend(self.claim_next(worker, most - leases.len(), lease).await?.0);
+        }
+        Ok(leases)
+    }
+
+    /// What one claim takes, and how many jobs it has put off instead.
+    async fn claim_next(&self, worker: Uuid, most: usize, lease: Duration) -> Result<(Vec<Lease>, usize), Error> {
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
         let statement = include_str!("../../sql/claim_jobs.sql");
         // Not sent again when the database goes away in mid-claim: the next wake claims anew, and what this one took runs out.
-        let rows = self.once(statement, &[&worker, &lease.as_secs_f64(), &slots]).await?;
-        rows.iter().map(|row| Ok(Lease::new(self.clone(), job(row)?, row.try_get("token")?))).collect()
+        let rows = self.once(statement, &[&worker, &lease.as_secs_f64(), &limit]).await?;
+        let mut leases = Vec::with_capacity(rows.len());
+        let mut put_off = 0;
+        for row in &rows {
+            put_off = usize::try_from(row.try_get::<_, i64>("put_off")?).unwrap_or(0);
+            if let Some(token) = row.try_get("token")? {
+                leases.push(Lease::new(self.clone(), job(row)?, token));
+            }
+        }
+        Ok((leases, put_off))
+    }
+
+    async fn put_off_jobs(&self) -> Result<i64, Error> {
+        let row = self.once(include_str!("../../sql/put_off_jobs.sql"), &[]).await?.pop().ok_or(Error::Lost)?;
+        Ok(row.try_get("jobs")?)
     }
 
     /// Names the one of the leases with these tokens whose job is to make room for somebody else's, if one is to: its owner has at least two more jobs

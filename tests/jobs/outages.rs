@@ -209,3 +209,40 @@ async fn data_addresses_are_pictures() {
     }
     assert_eq!(deployment.openai.billed(), 4);
 }
+
+#[tokio::test]
+async fn what_the_provider_says_to_a_chosen_model_keeps_nobody_elses_job_waiting() {
+    let deployment = Deployment::new().await;
+    let (mut pipeline, worker) = deployment.settings();
+    pipeline.models = vec!["gpt-image-2.5-flare".to_owned()];
+    let _worker = deployment.start(pipeline, worker);
+    let (busy, other) = (deployment.person().await, deployment.person().await);
+    let (source, others) = (busy.photo().await, other.photo().await);
+    let hour = carousel::local::openai::RetryAfter::Seconds(3600);
+    let limited = ApiError::rate_limit_exceeded("gpt-image-2.5-flare", 5, 1, std::time::Duration::from_secs(3600));
+    let refusals = [
+        ApiError::insufficient_quota("insufficient_quota"),
+        ApiError::invalid_api_key("sk-..."),
+        limited.retry_after(hour),
+    ];
+    for refusal in refusals {
+        deployment.openai.faults().on("with another one", 1_000, Fault::Refused(refusal.clone()));
+        let job = json!({ "prompt": "with another one", "source_paths": [source], "model": "gpt-image-2.5-flare", "aspect_ratios": ["1:1"] });
+        let first = busy.submit(&job).await;
+        let paused = "select count(*) from carousel_private.model_pauses where model = 'gpt-image-2.5-flare' and paused_until > now()";
+        let mut looks = 0;
+        while deployment.project.owner.query_one(paused, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            looks += 1;
+            assert!(looks < 1_000, "{refusal:?}: {}", busy.job(&first).await);
+        }
+        busy.submit(&job).await;
+        succeed(&other, &others).await;
+        let keys = "select count(*) from carousel_private.provider_budget where paused_until > now()";
+        assert_eq!(deployment.project.owner.query_one(keys, &[]).await.unwrap().get::<_, i64>(0), 0, "{refusal:?}");
+        let (status, _) = busy.rest("DELETE", "image_generation_jobs?id=not.is.null", None).await;
+        assert_eq!(status, 200, "{first}");
+        deployment.project.owner.batch_execute("delete from carousel_private.model_pauses").await.unwrap();
+        deployment.openai.faults().clear();
+    }
+}

@@ -51,6 +51,18 @@ pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Err
             "mend what it names, then: update carousel_private.provider_budget set paused_until = null;",
         ),
     }
+    let statement = "
+        select model, extract(epoch from paused_until - now())::float8 as paused, reason
+        from carousel_private.model_pauses where paused_until > now() order by model";
+    for row in client.query(statement, &[]).await? {
+        let left = Duration::try_from_secs_f64(row.get("paused")).unwrap_or_default();
+        let (model, reason): (&str, &str) = (row.get("model"), row.get("reason"));
+        report.warning(
+            "provider_pause",
+            format!("jobs that have chosen {model} wait for another {}: {reason}", spoken(left)),
+            "mend what it names, or leave the model out of CAROUSEL_MODELS",
+        );
+    }
     Ok(())
 }
 
