@@ -194,8 +194,14 @@ async fn plans(project: &Project) -> anyhow::Result<()> {
     let values = [CLAIM[0], "'bench'", "'1'", "8", "0", "'running'", "'{}'::bigint[]"];
     explain(client, &folder, "check_in", include_str!("../../sql/check_in.sql"), &values).await?;
     explain(client, &folder, "measure_queue", include_str!("../../sql/measure_queue.sql"), &[]).await?;
-    explain(client, &folder, "rescue_jobs", include_str!("../../sql/rescue_jobs.sql"), &["5", "'{}'::bigint[]", "false", "100"])
-        .await?;
+    explain(
+        client,
+        &folder,
+        "rescue_jobs",
+        include_str!("../../sql/rescue_jobs.sql"),
+        &["5", "'{}'::bigint[]", "false", "100"],
+    )
+    .await?;
     explain(client, &folder, "stage_jobs", include_str!("../../sql/stage_jobs.sql"), &[]).await?;
     explain(client, &folder, "take_cleanup", include_str!("../../sql/take_cleanup.sql"), &["100", "60"]).await?;
     explain(

@@ -66,7 +66,7 @@ impl InProcess {
             renewals: queue::Queue::new(&queue::Settings { connections: 1, ..connect })?,
             listener: Listener::new(database, queue::tls(&[])?),
             storage,
-            api: Client::new(&url.parse()?, key.to_owned().into())?.key_holder(),
+            api: Client::new(&url.parse()?, key.to_owned().into(), &[])?.key_holder(),
             pipeline: Arc::new(pipeline),
             settings: worker::Settings {
                 name: "bench".to_owned(),

@@ -5,6 +5,7 @@ mod claims;
 mod database;
 mod deployed;
 mod floor;
+mod hostile;
 mod idle;
 mod in_flight;
 mod marks;
@@ -61,6 +62,12 @@ enum Benchmark {
         #[arg(long, default_value_t = 1_000_000)]
         most: usize,
     },
+    /// How long somebody's job waits beside an account that has done its worst
+    Hostile {
+        /// Jobs a round
+        #[arg(long, default_value_t = 200)]
+        samples: usize,
+    },
     /// Statements and memory of a worker that has nothing to do
     Idle {
         /// How long it is watched
@@ -114,6 +121,7 @@ async fn main() -> anyhow::Result<()> {
         Benchmark::PickUp { samples } => pick_up::run(rounds, samples).await,
         Benchmark::Queue { jobs } => queue_alone::run(rounds, jobs, connections).await,
         Benchmark::Claims { most } => claims::run(rounds, most).await,
+        Benchmark::Hostile { samples } => hostile::run(rounds, samples).await,
         Benchmark::Idle { seconds } => idle::run(&program, seconds).await,
         Benchmark::InFlight { generations, seconds, only } => {
             in_flight::run(&program, rounds, generations, Duration::from_secs(seconds), &only).await

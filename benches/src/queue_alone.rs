@@ -84,7 +84,14 @@ async fn work(lease: Lease) -> Result<(), Error> {
     let images = lease.start_job().await?;
     for image in images {
         // As in the pipeline, where the report of progress goes beside the first call.
-        let begun = lease.begin_call(image.id, Objects { name: "1-1-1x1-0123456789abcdef.png", previews: 0 }, "gpt-image-2", Some("medium"), "a cup", Some(53_000));
+        let begun = lease.begin_call(
+            image.id,
+            Objects { name: "1-1-1x1-0123456789abcdef.png", previews: 0 },
+            "gpt-image-2",
+            Some("medium"),
+            "a cup",
+            Some(53_000),
+        );
         let (Begun::Call(call), ()) = tokio::try_join!(begun, lease.report_progress())? else { continue };
         let path = format!("{}/jobs/{}/1-1-1x1-0123456789abcdef.png", lease.job.user_id, lease.job.id);
         let made = Recorded {
