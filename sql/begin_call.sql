@@ -24,11 +24,14 @@ with held as materialized (
     cross join lateral (select carousel_private.hold_calls(lease.user_id, ' skip locked') as are_held) as calls
     where calls.are_held
 ),
+pause as materialized (
+    select model, carousel_private.pause_left(model) as seconds from (select distinct model from held) as models
+),
 asked as materialized (
     select held.*, made.again, made.billed, made.last, made.tries, made.latest, pause.seconds,
         pause.seconds = 0 and made.billed < held.most and made.tries < 32 as may_be_made
     from held
-    cross join lateral (select carousel_private.pause_left(held.model) as seconds offset 0) as pause
+    join pause using (model)
     cross join lateral (
         select
             -- The answer may have been lost, and this be said again.
@@ -37,8 +40,9 @@ asked as materialized (
             max(id) filter (where not unbilled) as last,
             count(*) filter (where object_name is distinct from held.object_name) as tries,
             max(id) as latest
-        from carousel_private.provider_calls
-        where job_id = held.job_id and image_id = held.image_id and started_at >= coalesce(held.retry_requested_at, '-infinity')
+        -- By the job: where the ledger is taken for empty, all that was ever called might be read by its time.
+        from (select * from carousel_private.provider_calls where job_id = held.job_id offset 0) as call
+        where image_id = held.image_id and started_at >= coalesce(held.retry_requested_at, '-infinity')
     ) as made
 ),
 opened as materialized (

@@ -169,6 +169,16 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         "model_pauses",
         include_str!("../../supabase/migrations/20261202050000_model_pauses.sql"),
     ),
+    migration(
+        "20261202070000",
+        "turns_by_halves",
+        include_str!("../../supabase/migrations/20261202070000_turns_by_halves.sql"),
+    ),
+    migration(
+        "20261202070100",
+        "broadcasts_at_once",
+        include_str!("../../supabase/migrations/20261202070100_broadcasts_at_once.sql"),
+    ),
 ];
 
 const fn migration(

@@ -207,30 +207,49 @@ async fn jobs_behind_all_turns_move_up_as_others_leave_and_keep_their_order() {
     let project = Project::new().await;
     let (queue, user) = (queue(&project), project.user().await);
     let mut jobs = Vec::new();
-    for number in 0..80 {
+    for number in 0..120 {
         jobs.push(insert(&project, user, &format!("title='{number}'")).await);
     }
     let behind = async || project.owner.query_one(BEHIND, &[]).await.unwrap().get::<_, i64>(0);
-    assert_eq!(behind().await, 16);
-    // By a claim, by a cancellation and by a deletion.
-    let first = claim(&queue, 5).await;
-    assert!(first.iter().all(|lease| jobs[..5].contains(&lease.job.id)), "the oldest are the first");
-    assert_eq!(behind().await, 11);
+    assert_eq!(behind().await, 56);
+    // By a cancellation, when fewer than half of them have a turn: each claim would count them otherwise.
+    for turn in 0..4 {
+        let next = claim(&queue, 8).await;
+        assert!(
+            next.iter().all(|lease| jobs[8 * turn..8 * turn + 8].contains(&lease.job.id)),
+            "the oldest are the first"
+        );
+        assert_eq!(behind().await, 56);
+    }
     let client = project.signed_in(user).await;
     let cancel = "update public.image_generation_jobs set cancel_requested_at = now() where id = $1";
-    client.execute(cancel, &[&jobs[6]]).await.unwrap();
-    client.execute("delete from public.image_generation_jobs where id = $1", &[&jobs[7]]).await.unwrap();
-    assert_eq!(behind().await, 9);
+    client.execute(cancel, &[&jobs[33]]).await.unwrap();
+    assert_eq!(behind().await, 23);
     // One more is the last, and another in haste is the next.
     let last = insert(&project, user, "priority=-1").await;
     let urgent = insert(&project, user, "priority=1").await;
-    assert_eq!(behind().await, 11, "what made way stands behind as well");
+    assert_eq!(behind().await, 25, "what made way stands behind as well");
+    // By a claim ...
     let mut order = Vec::new();
+    while order.len() < 32 {
+        order.push(claim(&queue, 1).await.pop().expect("there are more").job.id);
+    }
+    assert_eq!(behind().await, 25);
+    order.push(claim(&queue, 1).await.pop().expect("there are more").job.id);
+    assert_eq!(behind().await, 0);
+    // ... and by a deletion.
+    for number in 0..70 {
+        jobs.push(insert(&project, user, &format!("title='{number}'")).await);
+    }
+    let crowd = behind().await;
+    client.execute("delete from public.image_generation_jobs where id = any ($1)", &[&&jobs[70..105]]).await.unwrap();
+    assert_eq!(behind().await, crowd - 35);
+    jobs.drain(70..105);
     while let Some(lease) = claim(&queue, 1).await.pop() {
         order.push(lease.job.id);
     }
-    let mut expected = vec![urgent, jobs[5]];
-    expected.extend(&jobs[8..]);
+    let mut expected = vec![urgent, jobs[32]];
+    expected.extend(&jobs[34..]);
     expected.push(last);
     assert_eq!(order, expected);
 }

@@ -47,6 +47,10 @@ async fn jobs_that_the_planner_has_not_heard_of_are_not_read_for_each_other() {
         lease.finish_job(false, None).await.unwrap();
     }
     admin.execute(insert, &[&users.as_slice(), &WAITING]).await.unwrap();
+    // As many calls were made before, for jobs that are gone.
+    let calls = "insert into carousel_private.provider_calls (job_id, image_id, user_id, worker_id, attempt, model, finished_at, outcome)
+        select gen_random_uuid(), gen_random_uuid(), $1, gen_random_uuid(), 1, 'gpt-image-2', now(), 'completed' from generate_series(1, $2::bigint)";
+    admin.execute(calls, &[&users[0], &WAITING]).await.unwrap();
     drop(admin);
     let before = read(&watcher, "supabase_admin").await;
     for lease in claim(&queue, 8).await {
