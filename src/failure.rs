@@ -8,7 +8,8 @@ use std::time::Duration;
 pub use reach::Reach;
 
 use crate::queue::{self, BILLED_TRIES};
-use crate::{image, job, provider, storage};
+use crate::supabase::storage;
+use crate::{image, job, provider};
 
 /// Why an image, or a whole job, could not be made.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,8 @@
 //!
 //! `cargo test` tries the claims on the files in `fuzz/seeds`, and `fuzz/run` on what a fuzzer makes of those. Not part of any other build.
 
-use crate::{image, provider, storage};
+use crate::supabase::storage;
+use crate::{image, provider};
 
 /// Takes a file's bytes and panics when something does not hold.
 pub type Claim = fn(&[u8]);

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::client::{Caller, Error};
 use crate::queue::Queue;
+use crate::supabase::{Caller, Error};
 
 /// How often the API is asked that does not know the question: after a migration it takes a moment to read the schema again.
 const TRIES: u32 = 3;

@@ -11,7 +11,7 @@ use axum::routing::post;
 use carousel::image;
 use carousel::job::{Format, Size};
 use carousel::provider::{Edit, Provider};
-use carousel::storage::Storage;
+use carousel::supabase::storage::Storage;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use carousel::client::{Change, Subscription};
+use carousel::supabase::{Change, Subscription};
 use carousel::local::samples;
-use carousel::storage::Storage;
+use carousel::supabase::storage::Storage;
 use serde_json::json;
 
 use crate::deployed::{InProcess, storage_settings};

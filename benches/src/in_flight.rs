@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use carousel::local::samples;
-use carousel::storage::Storage;
+use carousel::supabase::storage::Storage;
 
 use crate::deployed::{Program, storage_settings};
 use crate::report::Report;

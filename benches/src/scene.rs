@@ -8,7 +8,7 @@ use carousel::local::openai::OpenAi;
 use carousel::local::postgres::{ADMIN, Options, Server};
 use carousel::local::stack::Stack;
 use carousel::local::{bootstrap, database};
-use carousel::{client, migrations, queue};
+use carousel::{migrations, queue, supabase};
 use tempfile::TempDir;
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -135,7 +135,7 @@ pub async fn connect(url: &str) -> anyhow::Result<Client> {
 }
 
 /// Whoever signed in to `stack` with this token.
-pub fn caller(stack: &Stack, token: &str) -> anyhow::Result<client::Caller> {
-    let project = client::Project::new(&stack.url().parse()?, stack.publishable_key().to_owned().into(), &[])?;
+pub fn caller(stack: &Stack, token: &str) -> anyhow::Result<supabase::Caller> {
+    let project = supabase::Project::new(&stack.url().parse()?, stack.publishable_key().to_owned().into(), &[])?;
     Ok(project.person(token)?)
 }

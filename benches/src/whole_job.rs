@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use carousel::client::{Change, Subscription};
+use carousel::supabase::{Change, Subscription};
 use carousel::job::{Format, Size};
 use carousel::local::samples;
 use carousel::local::stack::Stack;
-use carousel::storage::Storage;
+use carousel::supabase::storage::Storage;
 use serde_json::json;
 use uuid::Uuid;
 

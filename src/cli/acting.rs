@@ -5,8 +5,8 @@ use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use crate::client::Caller;
 use crate::config;
+use crate::supabase::Caller;
 
 /// The project, and who one is there.
 #[derive(Args, Clone, Debug)]

@@ -9,9 +9,9 @@ use futures::FutureExt;
 use tokio::net::{TcpListener, lookup_host};
 use tokio_util::sync::CancellationToken;
 
-use crate::client::Project;
 use crate::config;
 use crate::http::{self, Check, Door, Readiness};
+use crate::supabase::Project;
 
 /// Serve the HTTP API, without a worker
 ///

@@ -12,7 +12,8 @@ use super::download::{self, download};
 use super::ending;
 use super::jobs::{Page, moment, more};
 use super::terminal::{print, print_json, table};
-use crate::client::{Carousel, Error, Image};
+use crate::client::{Carousel, Image};
+use crate::supabase::Error;
 
 /// List carousels and download their images
 ///

@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::board;
-use crate::client::{Caller, Image};
+use crate::client::Image;
+use crate::supabase::Caller;
 
 /// Images on their way at once.
 const AT_ONCE: usize = 4;

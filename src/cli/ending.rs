@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use super::terminal::coloured;
-use crate::client::{self, Status};
+use crate::client::Status;
+use crate::supabase;
 
 /// What `--help` says of the codes of commands that wait for a job.
 const CODES: &str = "Exit codes:
@@ -39,7 +40,7 @@ pub(super) fn interrupted() -> ExitCode {
 /// The code of a command that went wrong.
 pub(super) fn code_of_error(error: &anyhow::Error) -> ExitCode {
     let not_found = |cause: &(dyn std::error::Error + 'static)| {
-        matches!(cause.downcast_ref::<client::Error>(), Some(client::Error::NotFound))
+        matches!(cause.downcast_ref::<supabase::Error>(), Some(supabase::Error::NotFound))
     };
     if error.chain().any(not_found) { ExitCode::from(6) } else { ExitCode::FAILURE }
 }

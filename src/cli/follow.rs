@@ -9,7 +9,8 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-use crate::client::{Caller, Error, Event, Image, Job, Kind, Subscription};
+use crate::client::{Image, Job};
+use crate::supabase::{Caller, Error, Event, Kind, Subscription};
 
 /// Realtime is a hint: without one for so long, the rows themselves are read.
 const LOOK: Duration = Duration::from_secs(5);

@@ -10,8 +10,9 @@ use super::acting::Acting;
 use super::board::detail;
 use super::ending;
 use super::terminal::{line, print, print_json, table};
-use crate::client::{Caller, Cursor, Image, Job, JobList, Status};
+use crate::client::{Image, Job, JobList, Status};
 use crate::job::SlidesFrom;
+use crate::supabase::{Caller, Cursor};
 
 /// List, show, cancel, retry and delete jobs
 ///

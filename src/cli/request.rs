@@ -18,8 +18,9 @@ use super::follow::{Ended, follow};
 use super::option::{Numbers, numbers, object, origin, pair, ratio};
 use super::terminal::{line, print, print_json};
 use super::upload::{self, Photo};
-use crate::client::{Caller, Error, Image, Job};
+use crate::client::{Image, Job};
 use crate::job::{self, AspectRatio, SlidesFrom};
+use crate::supabase::{Caller, Error};
 
 /// What a job asks for, and what to do once it is sent.
 #[derive(Args, Clone, Debug)]

@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use super::api::{listen, project_check};
 use super::checks;
 use super::worker::WorkerCommand;
-use crate::client::Project;
 use crate::database::{prove_write, words};
 use crate::http::{self, Check, Door, Readiness};
 use crate::queue::Queue;
-use crate::storage::Storage;
+use crate::supabase::Project;
+use crate::supabase::storage::Storage;
 use crate::telemetry::metrics;
 use crate::{config, migrations};
 

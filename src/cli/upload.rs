@@ -13,9 +13,9 @@ use tokio_util::io::ReaderStream;
 use uuid::{Builder, Uuid};
 
 use super::board;
-use crate::client::{Caller, Error};
 use crate::image;
 use crate::job::Format;
+use crate::supabase::{Caller, Error};
 
 /// What the bucket takes of one file.
 const LARGEST: u64 = 50 << 20;

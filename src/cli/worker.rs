@@ -8,12 +8,12 @@ use anyhow::Context;
 use clap::Args;
 
 use super::checks;
-use crate::client::Project;
 use crate::listener::Listener;
 use crate::pipeline::{self, Pipeline};
 use crate::provider::{PriceTable, Provider};
 use crate::queue::{self, Queue};
-use crate::storage::Storage;
+use crate::supabase::Project;
+use crate::supabase::storage::Storage;
 use crate::{config, worker};
 
 /// Work on jobs until asked to end

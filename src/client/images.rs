@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::Job;
 use super::jobs::{JOBS, SHORT};
-use super::rows::Stamped;
-use super::{Caller, Cursor, Error, Job, Page};
 use crate::job::AspectRatio;
+use crate::supabase::{Caller, Cursor, Error, Page, Stamped};
 
 const IMAGES: &str = "generated_carousel_images";
 const CAROUSELS: &str = "generated_carousels";

@@ -7,9 +7,8 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::rows::Stamped;
-use super::{Caller, Cursor, Error, Page};
 use crate::job::{AspectRatio, SlidesFrom};
+use crate::supabase::{Caller, Cursor, Error, Page, Stamped};
 
 pub(super) const JOBS: &str = "image_generation_jobs";
 /// A job's columns without its texts and sources: what many rows at once are read with.

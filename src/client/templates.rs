@@ -7,9 +7,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::rows::{Stamped, quoted};
-use super::{Caller, Cursor, Error, Page};
 use crate::job::{AspectRatio, SlidesFrom};
+use crate::supabase::{Caller, Cursor, Error, Page, Stamped, quoted};
 
 const TEMPLATES: &str = "image_generation_templates";
 /// What lists are read with: all but the texts that a job takes.

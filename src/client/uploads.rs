@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Caller, Error};
+use crate::supabase::{Caller, Error};
 
 const UPLOADS: &str = "carousel_uploads";
 /// Tries, when somebody else writes the same path down at the same moment.

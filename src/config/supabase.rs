@@ -45,9 +45,9 @@ impl Supabase {
     ///
     /// # Errors
     /// When the URL or the secret key is missing, or the key is one for clients.
-    pub fn storage(&self) -> anyhow::Result<crate::storage::Settings> {
+    pub fn storage(&self) -> anyhow::Result<crate::supabase::storage::Settings> {
         let secret_key = self.secret_key()?;
-        Ok(crate::storage::Settings {
+        Ok(crate::supabase::storage::Settings {
             url: self.url()?,
             certificates: self.certificates()?,
             secret_key,
@@ -71,7 +71,7 @@ impl Supabase {
     ///
     /// # Errors
     /// When the URL or the publishable key is missing, or the key is a secret one.
-    pub fn project(&self) -> anyhow::Result<crate::client::Project> {
+    pub fn project(&self) -> anyhow::Result<crate::supabase::Project> {
         let key = self.publishable_key()?;
         ensure!(
             !key.starts_with("sb_secret_"),
@@ -84,8 +84,8 @@ impl Supabase {
     ///
     /// # Errors
     /// When the URL is missing, or the certificates can't be trusted.
-    pub fn project_by(&self, key: SecretString) -> anyhow::Result<crate::client::Project> {
-        Ok(crate::client::Project::new(&self.url()?, key, &self.certificates()?)?)
+    pub fn project_by(&self, key: SecretString) -> anyhow::Result<crate::supabase::Project> {
+        Ok(crate::supabase::Project::new(&self.url()?, key, &self.certificates()?)?)
     }
 
     /// The certificates to trust besides the public authorities'.

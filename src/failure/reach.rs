@@ -1,7 +1,8 @@
 //! How far a failure reaches: whether it is the image's, the job's, or that of the provider or the bucket as a whole.
 
 use super::Failure;
-use crate::{image, provider, storage};
+use crate::supabase::storage;
+use crate::{image, provider};
 
 /// How far a failure reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use super::{Failure, Reach, Verdict, judge};
+use crate::image;
 use crate::job::{Format, Size};
 use crate::provider::{Error, Told};
-use crate::{image, storage};
+use crate::supabase::storage;
 
 fn told(should_retry: Option<bool>) -> Box<Told> {
     Box::new(Told { message: "it said so".to_owned(), should_retry, ..Told::default() })

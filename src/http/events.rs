@@ -23,7 +23,8 @@ use super::Api;
 use super::hints::Hints;
 use super::problem::{Failures, Missing, Problem};
 use super::request::{By, Id};
-use crate::client::{Caller, Error, Image, Job};
+use crate::client::{Image, Job};
+use crate::supabase::{Caller, Error};
 
 /// Between comments that keep the connection open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

@@ -18,8 +18,9 @@ use super::picture::Picture;
 use super::problem::{BadBody, Failures, Missing, PROBLEM, Problem};
 use super::request::{Body, By, content_type};
 use super::{Api, upload};
-use crate::client::{Caller, Error, Job};
+use crate::client::Job;
 use crate::job::{self, AspectRatio, Format, SlidesFrom};
+use crate::supabase::{Caller, Error};
 
 /// Sources of a job, at most.
 pub(super) const MOST_SOURCES: usize = 100;

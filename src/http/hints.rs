@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
-use crate::client::{Caller, Subscription};
+use crate::supabase::{Caller, Subscription};
 
 /// Between looks at the rows while Realtime hints.
 const LOOK: Duration = Duration::from_secs(10);

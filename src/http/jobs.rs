@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::problem::{Failures, Missing, Problem};
 use super::request::{Asked, By, Id};
-use crate::client::{Cursor, Image, Job, JobList, NoCursor, Status};
+use crate::client::{Image, Job, JobList, Status};
+use crate::supabase::{Cursor, NoCursor};
 
 /// Seconds that a signed address may work: a week.
 const LONGEST_SIGNATURE: u64 = 604_800;

@@ -50,7 +50,7 @@ use utoipa_axum::routes;
 pub use health::{Check, Readiness};
 pub use serve::serve;
 
-use crate::client::Project;
+use crate::supabase::Project;
 use places::Places;
 use problem::Problem;
 

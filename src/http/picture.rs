@@ -20,8 +20,9 @@ use super::form::{Form, text};
 use super::generate::NewJob;
 use super::hints::Hints;
 use super::problem::Problem;
-use crate::client::{Caller, Error, Image, Job, Status};
+use crate::client::{Image, Job, Status};
 use crate::job::AspectRatio;
+use crate::supabase::{Caller, Error};
 
 /// A picture is waited for as long as so many requests may take together.
 const REQUESTS: u32 = 10;

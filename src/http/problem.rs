@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::client::Error;
+use crate::supabase::Error;
 
 /// Media type of problem documents.
 pub(super) const PROBLEM: &str = "application/problem+json";

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::problem::Problem;
-use crate::client::{Caller, Error};
+use crate::supabase::{Caller, Error};
 
 /// A JSON body, at most: the words of a job are 256 kB, and three times as much where each letter is written by its number.
 pub(super) const MAX_JSON: usize = 1 << 20;

@@ -27,8 +27,9 @@ use super::picture::{self, Asked, PHOTO};
 use super::places::{Place, Places};
 use super::problem::Problem;
 use super::request::{parse, too_slow};
-use crate::client::{Caller, Error, Job};
+use crate::client::Job;
 use crate::job::Format;
+use crate::supabase::{Caller, Error};
 
 /// What the bucket takes.
 const MAX_FILE: usize = 50 << 20;

@@ -29,7 +29,7 @@ use crate::failure::{Failure, Verdict, judge};
 use crate::job::{Ending, Job};
 use crate::provider::{PriceTable, Provider};
 use crate::queue::{self, Fault, Lease};
-use crate::storage::Storage;
+use crate::supabase::storage::Storage;
 use circuit::Circuit;
 use gate::{ANOTHER_WORKER, Gate, Unfinished};
 use share::Share;

@@ -7,7 +7,7 @@ use crate::failure::{Failure, MENDING_PAUSE, Reach};
 use crate::job::Job;
 use crate::provider;
 use crate::queue::Lease;
-use crate::storage;
+use crate::supabase::storage;
 
 impl Pipeline {
     /// How far a failure of the job reaches. What a model does that the job has chosen is no reason to leave the provider alone: nobody

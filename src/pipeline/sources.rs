@@ -11,9 +11,10 @@ use tempfile::TempDir;
 
 use super::spool::Spool;
 use crate::failure::{Failure, Verdict, judge};
+use crate::image;
 use crate::job::{Job, Size};
 use crate::provider::Source;
-use crate::{image, storage::Storage};
+use crate::supabase::storage::Storage;
 
 /// The provider takes files up to this size, and so does the bucket.
 const MAX_BYTES: u64 = 50 << 20;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, interval_at};
 
-use crate::client::Caller;
 use crate::project::{self, Doubt};
 use crate::queue::Queue;
-use crate::storage::Storage;
+use crate::supabase::Caller;
+use crate::supabase::storage::Storage;
 
 /// Storage takes no more in one request.
 const BATCH: usize = 100;

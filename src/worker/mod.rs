@@ -17,11 +17,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use crate::client::Caller;
 use crate::listener::{Listener, Signal};
 use crate::pipeline::{Outcome, Pipeline, StopHandle, Wish, stop};
 use crate::queue::{self, MOST_CLAIMED, Queue, ToDo, WorkerReport};
-use crate::storage::Storage;
+use crate::supabase::Caller;
+use crate::supabase::storage::Storage;
 use crate::telemetry::metrics;
 use renewal::Held;
 

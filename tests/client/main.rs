@@ -9,7 +9,7 @@ mod project;
 mod objects;
 mod rows;
 
-use carousel::client::{Caller, Project};
+use carousel::supabase::{Caller, Project};
 use deployment::Deployment;
 
 /// The deployment's project, for people.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use carousel::client::Error;
+use carousel::supabase::Error;
 use futures::TryStreamExt;
 use futures::stream;
 use uuid::Uuid;

@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use carousel::client::{Caller, Change, Cursor, Error, Job, JobList, Status, TemplateList};
+use carousel::client::{Job, JobList, Status, TemplateList};
+use carousel::supabase::{Caller, Change, Cursor, Error};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -85,7 +86,7 @@ async fn what_goes_wrong_is_told_by_its_meaning() {
         other => panic!("{other:?}"),
     }
     let nowhere =
-        carousel::client::Project::new(&"http://127.0.0.1:1".parse().unwrap(), "k".to_owned().into(), &[]).unwrap();
+        carousel::supabase::Project::new(&"http://127.0.0.1:1".parse().unwrap(), "k".to_owned().into(), &[]).unwrap();
     assert!(matches!(nowhere.key_holder().job(Uuid::nil()).await, Err(Error::Unreachable { .. })));
 }
 

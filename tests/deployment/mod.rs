@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carousel::client::{self, Change, Subscription};
 use carousel::listener::Listener;
 use carousel::local::openai::OpenAi;
 use carousel::local::stack::Stack;
 use carousel::pipeline::{self, Pipeline};
 use carousel::provider::{self, PriceTable, Provider};
 use carousel::queue::{self, Queue};
-use carousel::storage::{self, Storage};
+use carousel::supabase::storage::{self, Storage};
+use carousel::supabase::{self, Change, Subscription};
 use carousel::worker;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -155,7 +155,7 @@ impl Deployment {
             renewals: Queue::new(&queue::Settings { connections: 1, ..connect }).expect("a pool can be made"),
             listener: Listener::new(database, queue::tls(&[]).expect("TLS can be set up")),
             storage: Arc::clone(&storage),
-            api: client::Project::new(&url, stack.secret_key().to_owned().into(), &[])
+            api: supabase::Project::new(&url, stack.secret_key().to_owned().into(), &[])
                 .expect("a client can be made")
                 .key_holder(),
             pipeline: Arc::new(Pipeline::new(storage, Arc::new(provider), pipeline).expect("there can be a spool")),
@@ -276,7 +276,7 @@ impl Person<'_> {
         let stack = &self.deployment.stack;
         let url = stack.url().parse().expect("it is a URL");
         let project =
-            client::Project::new(&url, stack.publishable_key().to_owned().into(), &[]).expect("it can be reached");
+            supabase::Project::new(&url, stack.publishable_key().to_owned().into(), &[]).expect("it can be reached");
         let caller = project.person(&self.token).expect("it is a token");
         caller.changes(&[change]).await.expect("Realtime answers")
     }

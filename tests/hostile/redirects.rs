@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use carousel::client::Project;
 use carousel::job::{Format, Size};
 use carousel::provider::{self, Edit, Provider, Source};
-use carousel::storage::{self, Storage};
+use carousel::supabase::Project;
+use carousel::supabase::storage::{self, Storage};
 use futures::stream;
 use serde_json::json;
 use tokio::sync::Semaphore;

@@ -108,7 +108,7 @@ async fn who_does_not_read_their_answers_gets_no_more_of_them_and_nobody_else_no
     // Without connections, whose buffers would take some of it.
     let url = door.deployment.stack.url().parse().unwrap();
     let project =
-        carousel::client::Project::new(&url, door.deployment.stack.publishable_key().to_owned().into(), &[]).unwrap();
+        carousel::supabase::Project::new(&url, door.deployment.stack.publishable_key().to_owned().into(), &[]).unwrap();
     let readiness = std::sync::Arc::new(|| Box::pin(async { Vec::new() }) as futures::future::BoxFuture<'static, _>);
     let router = carousel::http::door(project, settings(), readiness, CancellationToken::new()).router;
     let service = TowerToHyperService::new(router);

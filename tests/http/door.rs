@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carousel::client::Project;
 use carousel::http::{self, Check, Settings};
+use carousel::supabase::Project;
 use futures::FutureExt;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Request, RequestBuilder};

@@ -1,5 +1,5 @@
-use carousel::client::Project;
 use carousel::http::Settings;
+use carousel::supabase::Project;
 use reqwest::Method;
 use serde_json::json;
 

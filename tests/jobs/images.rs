@@ -1,8 +1,8 @@
 //! What comes out: sizes, bytes, previews, rows.
 
-use carousel::client::Change;
 use carousel::image;
 use carousel::job::{Format, Size};
+use carousel::supabase::Change;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use carousel::client;
 use carousel::project::{Doubt, prove};
 use carousel::queue::{self, Queue};
+use carousel::supabase;
 
 use crate::deployment::{Deployment, picture};
 
@@ -50,7 +50,7 @@ async fn an_api_that_can_not_answer_is_told_from_one_of_another_project() {
     let database = deployment.project.worker_url().parse().unwrap();
     let queue = Queue::new(&queue::Settings { database, certificates: Vec::new(), connections: 1 }).unwrap();
     let (url, key) = (deployment.stack.url().parse().unwrap(), deployment.stack.secret_key().to_owned().into());
-    let api = client::Project::new(&url, key, &[]).unwrap().key_holder();
+    let api = supabase::Project::new(&url, key, &[]).unwrap().key_holder();
     prove(&queue, &api).await.expect("it is one project");
     let owner = &deployment.project.owner;
     owner.batch_execute("revoke execute on function public.carousel_has_proof(uuid) from service_role").await.unwrap();

@@ -1,6 +1,6 @@
 //! Broadcasts and presence: client to client, over HTTP, from the database; public and private.
 
-use carousel::client::{Error, Kind};
+use carousel::supabase::{Error, Kind};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::time::timeout;

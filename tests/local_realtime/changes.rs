@@ -1,6 +1,6 @@
 //! Table changes: what a subscriber gets, and what it never gets. That nothing came is shown by a later row that does come.
 
-use carousel::client::{Change, Kind};
+use carousel::supabase::{Change, Kind};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 

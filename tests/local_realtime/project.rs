@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carousel::client::{self, Change, Error, Event, Subscription};
 use carousel::local::caller::Keys;
 use carousel::local::postgres::{ADMIN, Server};
 use carousel::local::realtime::{Realtime, router};
 use carousel::local::{bootstrap, database, install};
+use carousel::supabase::{self, Change, Error, Event, Subscription};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::sync::OnceCell;
@@ -104,8 +104,8 @@ impl Project {
         self.caller(token)?.changes(changes).await
     }
 
-    pub fn caller(&self, token: &str) -> Result<client::Caller, Error> {
-        let project = client::Project::new(&self.url.parse().unwrap(), PUBLISHABLE.to_owned().into(), &[]).unwrap();
+    pub fn caller(&self, token: &str) -> Result<supabase::Caller, Error> {
+        let project = supabase::Project::new(&self.url.parse().unwrap(), PUBLISHABLE.to_owned().into(), &[]).unwrap();
         project.person(token)
     }
 

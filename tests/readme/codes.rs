@@ -9,7 +9,7 @@ use carousel::job::{Format, Size};
 use carousel::migrations::MIGRATIONS;
 use carousel::provider::{Error as Provider, Told, Wait};
 use carousel::queue;
-use carousel::storage::Error as Storage;
+use carousel::supabase::storage::Error as Storage;
 
 use crate::{file, marked, name, readme, table};
 

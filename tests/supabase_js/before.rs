@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use carousel::client;
 use carousel::http::{self, Settings};
 use carousel::local::openai::OpenAi;
 use carousel::migrations::{self, Adoption};
+use carousel::supabase;
 use futures::FutureExt;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -32,7 +32,7 @@ async fn api(deployment: &Deployment) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let url = deployment.stack.url().parse().unwrap();
-    let project = client::Project::new(&url, deployment.stack.publishable_key().to_owned().into(), &[]).unwrap();
+    let project = supabase::Project::new(&url, deployment.stack.publishable_key().to_owned().into(), &[]).unwrap();
     let settings = Settings { origins: Vec::new(), patience: Duration::from_secs(30), metrics_token: None };
     let readiness = Arc::new(|| async { Vec::new() }.boxed());
     let end = CancellationToken::new();

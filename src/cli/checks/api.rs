@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use super::Report;
 use super::settings::{Given, Settings, shown};
-use crate::client::{Change, Project};
 use crate::outgoing;
 use crate::provider::{self, Learnt, Provider};
-use crate::storage::{self, Storage};
+use crate::supabase::storage::{self, Storage};
+use crate::supabase::{Change, Project};
 
 /// What mends it when nobody answers.
 const NETWORK: &str = "check SUPABASE_URL, and the way there: network, proxy, certificate";

@@ -2,9 +2,9 @@
 
 use super::Report;
 use super::settings::{Settings, named, shown};
-use crate::client::Project;
 use crate::project::{self, Doubt};
 use crate::queue::{self, Queue};
+use crate::supabase::Project;
 
 /// Looks, when the database is `usable`.
 pub(super) async fn look(settings: &Settings, usable: bool) -> Report {

@@ -6,7 +6,8 @@ use url::Url;
 
 use super::super::worker::{self, WorkerCommand};
 use super::{Report, files};
-use crate::{provider, queue, storage};
+use crate::supabase::storage;
+use crate::{provider, queue};
 
 /// A value, or the check that has failed without which there is none.
 pub(super) type Given<T> = Result<T, &'static str>;

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::project::Project;
-use crate::client::Caller;
 use crate::outgoing;
+use crate::supabase::Caller;
 
 /// A demo user of the project, with their own token.
 pub(super) struct Person {

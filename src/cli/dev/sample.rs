@@ -15,9 +15,10 @@ use super::super::download::download;
 use super::super::follow::follow;
 use super::person::Person;
 use super::project::Project;
-use crate::client::{Change, Image, Status, Subscription};
+use crate::client::{Image, Status};
 use crate::image;
 use crate::local::samples;
+use crate::supabase::{Change, Subscription};
 
 /// How long Realtime may take to tell what the rows say already.
 const PATIENCE: Duration = Duration::from_secs(15);

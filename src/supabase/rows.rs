@@ -91,7 +91,7 @@ impl Caller {
     }
 
     /// A page of a list: the newest rows first, after the cursor.
-    pub(super) async fn page<T: DeserializeOwned + Stamped>(
+    pub(crate) async fn page<T: DeserializeOwned + Stamped>(
         &self,
         request: postgrest::Builder,
         limit: usize,
@@ -158,7 +158,7 @@ impl FromStr for Cursor {
 }
 
 /// A row with a place in a list.
-pub(super) trait Stamped {
+pub(crate) trait Stamped {
     /// When it was made, as PostgREST writes it, and its id.
     fn stamp(&self) -> (&str, Uuid);
 
@@ -169,7 +169,7 @@ pub(super) trait Stamped {
 }
 
 /// A text within a filter that has a syntax of its own, such as `or`: in quotes, so that it can't end what it stands in.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 

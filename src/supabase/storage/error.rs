@@ -5,7 +5,7 @@ use std::io;
 use serde_json::Value;
 
 use crate::outgoing;
-use crate::supabase::{self, Refusal, Why};
+use crate::supabase::refusal::{Refusal, Why, refusal};
 
 /// Longest message that is kept, in characters.
 const MAX_MESSAGE: usize = 300;
@@ -108,7 +108,7 @@ impl Error {
 
 /// The meaning of a refusal, without the key.
 pub(super) fn refused(status: u16, body: &[u8], key: &str) -> Error {
-    let Refusal { why, status, message, body: json } = supabase::refusal(status, body);
+    let Refusal { why, status, message, body: json } = refusal(status, body);
     let message = clean(&message.unwrap_or_else(|| words(body, json.is_some())), key);
     match why {
         Why::Unauthorized => Error::Unauthorized { message },

@@ -4,8 +4,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::outgoing;
-
-use crate::supabase::{self, Refusal, Why};
+use crate::supabase::refusal::{Refusal, Why, refusal};
 
 /// Longest message that is kept, in characters.
 const MAX_MESSAGE: usize = 1_000;
@@ -102,7 +101,7 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn not_understood(message: impl std::fmt::Display) -> Self {
+    pub(crate) fn not_understood(message: impl std::fmt::Display) -> Self {
         Self::NotUnderstood { message: clean(&message.to_string()) }
     }
 
@@ -164,7 +163,7 @@ pub(super) fn of_rows(status: u16, body: &[u8]) -> Error {
 
 /// The meaning of a refusal by Storage.
 pub(super) fn of_objects(status: u16, body: &[u8]) -> Error {
-    let Refusal { why, status, message, .. } = supabase::refusal(status, body);
+    let Refusal { why, status, message, .. } = refusal(status, body);
     let message = clean(message.as_deref().unwrap_or("it gave no reason"));
     match why {
         Why::Unauthorized => Error::Unauthorized { message },

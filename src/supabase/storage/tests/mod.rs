@@ -4,7 +4,7 @@ mod transfers;
 
 #[expect(dead_code, reason = "the provider's tests need more of it")]
 #[allow(clippy::duplicate_mod, reason = "a hand may not use another one's modules")]
-#[path = "../../provider/tests/wire.rs"]
+#[path = "../../../provider/tests/wire.rs"]
 mod wire;
 
 use bytes::Bytes;
