@@ -1,4 +1,4 @@
-//! The README says what is: its commands, options, tables, codes and links are compared with the code.
+//! The pages say what is: their commands, options, tables, codes and links are compared with the code.
 #![cfg(feature = "local")]
 
 #[path = "readme/codes.rs"]
@@ -22,22 +22,37 @@ fn file(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn readme() -> String {
-    file("README.md")
+/// The pages with words to hold to the code, each beside what it tells of.
+const PAGES: &[&str] = &[
+    "README.md",
+    ".github/CONTRIBUTING.md",
+    ".github/SECURITY.md",
+    "edge-config/README.md",
+    "src/README.md",
+    "src/cli/README.md",
+    "src/config/README.md",
+    "src/http/README.md",
+    "src/pages/README.md",
+    "src/worker/README.md",
+    "supabase/README.md",
+    "supabase/adopt/README.md",
+    "supabase/local/README.md",
+];
+
+/// All pages, one after the other.
+fn pages() -> String {
+    PAGES.iter().map(|path| file(path)).collect::<Vec<_>>().join("\n")
 }
 
 /// The fenced blocks of a language.
 fn blocks(page: &str, language: &str) -> Vec<String> {
-    let blocks: Vec<_> = page
-        .split("\n```")
+    page.split("\n```")
         .skip(1)
         .step_by(2)
         .filter_map(|block| block.split_once('\n'))
         .filter(|(named, _)| *named == language)
         .map(|(_, text)| text.to_owned())
-        .collect();
-    assert!(!blocks.is_empty(), "no block of {language}");
-    blocks
+        .collect()
 }
 
 /// The rows of the only table with this header, as cells.

@@ -159,7 +159,7 @@ async fn answers_are_compressed_for_those_who_take_it() {
 async fn the_description_has_every_endpoint_of_the_readme_and_no_other() {
     let door = Door::new().await;
     assert!(door.description["openapi"].as_str().unwrap().starts_with("3.1"));
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/README.md")).unwrap();
     let (_, table) = readme.split_once("\n| Request | What it does | Answer |\n").expect("the README has the table");
     let told: Vec<String> = table
         .lines()

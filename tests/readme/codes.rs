@@ -11,7 +11,7 @@ use carousel::provider::{Error as Provider, Told, Wait};
 use carousel::queue;
 use carousel::supabase::storage::Error as Storage;
 
-use crate::{file, marked, name, readme, table};
+use crate::{file, marked, name, table};
 
 /// A failure of every kind that a job can meet.
 fn failures() -> Vec<Failure> {
@@ -119,7 +119,7 @@ fn every_code_of_a_failure_is_told_with_whether_it_is_tried_again() {
             (code, words.to_owned())
         })
         .collect();
-    let rows = table(&readme(), "| Code | What happened | Who mends it | Again |");
+    let rows = table(&file("src/worker/README.md"), "| Code | What happened | Who mends it | Again |");
     let told: BTreeMap<String, String> = rows.iter().map(|row| (name(&row[0]), row[3].clone())).collect();
     assert_eq!(told.len(), rows.len(), "a code has one row");
     let missing: Vec<_> = expected.iter().filter(|(code, tries)| told.get(*code) != Some(tries)).collect();
@@ -133,7 +133,7 @@ fn every_code_of_a_failure_is_told_with_whether_it_is_tried_again() {
 
 #[test]
 fn every_code_of_what_is_wrong_as_a_whole_is_told() {
-    let text = readme();
+    let text = file("src/worker/README.md");
     let (_, list) = text.split_once("*as a whole*: ").expect("the list is there");
     let told: BTreeSet<String> = marked(list.split(". ").next().unwrap_or_default(), '`').into_iter().collect();
     let whole = failures().into_iter().filter(|failure| matches!(failure.reach(), Reach::Provider | Reach::Bucket));
@@ -146,7 +146,7 @@ fn every_code_of_what_is_wrong_as_a_whole_is_told() {
 #[test]
 fn every_refusal_of_the_database_is_told_with_its_status() {
     let expected: BTreeSet<(String, String)> = MIGRATIONS.iter().flat_map(|(.., text)| refusals(text)).collect();
-    let rows = table(&readme(), "| Code | HTTP | What is wrong |");
+    let rows = table(&file("supabase/README.md"), "| Code | HTTP | What is wrong |");
     let told: BTreeSet<(String, String)> = rows.iter().map(|row| (name(&row[0]), row[1].clone())).collect();
     assert_eq!(told.len(), rows.len(), "a code has one row");
     let missing: Vec<_> = expected.difference(&told).collect();
@@ -167,7 +167,7 @@ fn every_code_of_the_http_api_is_told_with_its_status() {
         }
     }
     assert!(expected.len() > 15, "{expected:?}");
-    let rows = table(&readme(), "| Code of the API | HTTP | What is wrong |");
+    let rows = table(&file("src/http/README.md"), "| Code of the API | HTTP | What is wrong |");
     let told: BTreeSet<(String, String)> = rows.iter().map(|row| (name(&row[0]), row[1].clone())).collect();
     assert_eq!(told.len(), rows.len(), "a code has one row");
     let missing: Vec<_> = expected.difference(&told).collect();

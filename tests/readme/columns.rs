@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use carousel::migrations::MIGRATIONS;
 
-use crate::{blocks, marked, name, readme, table};
+use crate::{blocks, file, marked, name, pages, table};
 
 /// What `authenticated` may write of a table.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ fn rights() -> BTreeMap<String, Rights> {
 
 #[test]
 fn every_column_that_a_client_may_write_is_told_and_no_other() {
-    let rows = table(&readme(), "| Table | Insert | Update | Delete |");
+    let rows = table(&file("supabase/README.md"), "| Table | Insert | Update | Delete |");
     let told: BTreeMap<String, Rights> = rows
         .iter()
         .map(|row| {
@@ -58,7 +58,8 @@ fn every_view_of_the_operator_is_told() {
     let schema: String = MIGRATIONS.iter().map(|(.., text)| *text).collect();
     let views = schema.split("create view carousel_private.").skip(1);
     let views: BTreeSet<_> = views.filter_map(|view| Some(view.split_once(' ')?.0.to_owned())).collect();
-    let told: BTreeSet<_> = table(&readme(), "| View | What it tells |").iter().map(|row| name(&row[0])).collect();
+    let told: BTreeSet<_> =
+        table(&file("supabase/README.md"), "| View | What it tells |").iter().map(|row| name(&row[0])).collect();
     assert_eq!(told, views);
 }
 
@@ -67,7 +68,7 @@ fn a_frontends_code_names_what_is_there_and_writes_what_it_may() {
     let granted = rights();
     let schema: String = MIGRATIONS.iter().map(|(.., text)| *text).collect();
     let (mut tables, mut filters, mut writes) = (0, 0, 0);
-    for block in blocks(&readme(), "js") {
+    for block in blocks(&pages(), "js") {
         for (before, within) in [("table: '", &granted), (".from('", &granted)] {
             for after in block.split(before).skip(1) {
                 let named = after.split('\'').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Every command that the page tells a person to type.
+//! Every command that a page tells a person to type.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,11 +7,11 @@ use carousel::cli::Cli;
 use carousel::local::install;
 use clap::{CommandFactory, Parser};
 
-use crate::{blocks, file, readme, table};
+use crate::{blocks, file, pages, table};
 
 /// The commands of all `sh` blocks as words, without variables in front.
 fn commands() -> Vec<Vec<String>> {
-    let commands: Vec<Vec<String>> = blocks(&readme(), "sh")
+    let commands: Vec<Vec<String>> = blocks(&pages(), "sh")
         .iter()
         .flat_map(|block| block.lines().map(words).collect::<Vec<_>>())
         .map(|words| words.into_iter().skip_while(|word| is_assignment(word)).collect())
@@ -81,7 +81,8 @@ fn every_exit_code_of_the_help_is_told() {
     let codes = help.lines().skip_while(|line| *line != "Exit codes:").skip(1).take_while(|line| !line.is_empty());
     let codes: Vec<&str> = codes.filter_map(|line| line.split_whitespace().next()).collect();
     assert!(codes.len() > 6, "{help}");
-    let told: Vec<String> = table(&readme(), "| Exit code | Meaning |").into_iter().map(|row| row[0].clone()).collect();
+    let told: Vec<String> =
+        table(&file("src/cli/README.md"), "| Exit code | Meaning |").into_iter().map(|row| row[0].clone()).collect();
     assert_eq!(told, codes);
 }
 
@@ -120,7 +121,7 @@ async fn every_command_of_the_supabase_cli_is_one_that_it_knows() {
 
 #[test]
 fn the_first_test_command_runs_all_tests_and_the_checks_use_it() {
-    let page = readme();
+    let page = file("README.md");
     let first = page.lines().find(|line| line.starts_with("cargo test")).expect("the page says how to test");
     assert_eq!(first, "cargo test");
     let checks = file(".ci/run");
@@ -130,11 +131,11 @@ fn the_first_test_command_runs_all_tests_and_the_checks_use_it() {
 
 #[test]
 fn the_container_is_built_with_the_rust_and_the_files_that_the_program_needs() {
-    let page = readme();
+    let page = file("README.md");
     let manifest = file("Cargo.toml");
     let rust = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).expect("Rust has a version");
     let rust = rust.trim_matches('"');
-    let recipe = blocks(&page, "dockerfile").remove(0);
+    let recipe = blocks(&file("edge-config/README.md"), "dockerfile").remove(0);
     assert!(recipe.contains(&format!("FROM rust:{rust}-")), "Rust {rust} in the recipe");
     assert!(page.contains(&format!("Rust {rust} or later")), "Rust {rust} at the top");
     for line in recipe.lines().filter(|line| line.starts_with("COPY ") && !line.contains("--from")) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use carousel::cli::Cli;
 use clap::{Arg, Command, CommandFactory};
 
-use crate::{file, name, readme, table};
+use crate::{file, name, pages, table};
 
 /// The arguments of every command, each option once.
 pub fn arguments() -> Vec<Arg> {
@@ -31,7 +31,7 @@ fn subcommands(command: &Command) -> impl Iterator<Item = &Command> {
 
 #[test]
 fn every_variable_is_told_as_the_command_line_has_it() {
-    let rows = table(&readme(), "| Variable | Option | Meaning | Default |");
+    let rows = table(&file("src/config/README.md"), "| Variable | Option | Meaning | Default |");
     let known: Vec<Arg> = arguments().into_iter().filter(|argument| argument.get_env().is_some()).collect();
     let variable = |argument: &Arg| argument.get_env().expect("it has one").to_string_lossy().into_owned();
     let expected: Vec<String> = known.iter().map(variable).collect();
@@ -55,7 +55,7 @@ fn every_variable_is_told_as_the_command_line_has_it() {
 
 #[test]
 fn every_option_without_a_variable_stands_at_its_command() {
-    let rows = table(&readme(), "| Command | What it does | Its own options |");
+    let rows = table(&file("src/cli/README.md"), "| Command | What it does | Its own options |");
     let mut cli = Cli::command();
     cli.build();
     let commands: Vec<&Command> = subcommands(&cli).collect();
@@ -87,18 +87,18 @@ fn every_option_without_a_variable_stands_at_its_command() {
 /// What is read without the command line, such as `CAROUSEL_HOME`, is told as well.
 #[test]
 fn every_variable_of_ours_in_the_sources_is_told() {
-    let page = readme();
+    let page = pages();
     let mut names = BTreeSet::new();
     collect(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut names);
     assert!(names.contains("CAROUSEL_HOME") && names.contains("CAROUSEL_LEASE_SECONDS"), "{names:?}");
     let silent: Vec<_> = names.iter().filter(|name| !page.contains(&format!("`{name}`"))).collect();
-    assert!(silent.is_empty(), "not in the README: {silent:?}");
+    assert!(silent.is_empty(), "on no page: {silent:?}");
     // And no other way round: what the page names is read somewhere.
     let mut read = names.clone();
     collect(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults")), &mut read);
     collect(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/edge-config")), &mut read);
     let stale: Vec<_> = variables(&page).into_iter().filter(|name| !read.contains(name)).collect();
-    assert!(stale.is_empty(), "in the README, but read nowhere: {stale:?}");
+    assert!(stale.is_empty(), "on a page, but read nowhere: {stale:?}");
     let checks = variables(&file(".ci/run"));
     assert!(checks.is_subset(&names), "{checks:?}");
 }
@@ -108,7 +108,7 @@ fn collect(folder: &Path, names: &mut BTreeSet<String>) {
         let path = entry.expect("it can be listed").path();
         if path.is_dir() {
             collect(&path, names);
-        } else {
+        } else if path.extension().is_none_or(|kind| kind != "md") {
             // Pictures stand among the sources as well.
             let text = std::fs::read(&path).expect("it can be read");
             names.extend(variables(&String::from_utf8_lossy(&text)));
@@ -134,7 +134,9 @@ fn every_number_of_the_metrics_is_told() {
     let counted: BTreeSet<String> =
         text.split('"').filter(|word| word.starts_with("carousel_")).map(str::to_owned).collect();
     assert_eq!(described, counted, "every number that is counted is described");
-    let told: BTreeSet<String> =
-        table(&readme(), "| Number | Labels | What it is |").iter().map(|row| name(&row[0])).collect();
+    let told: BTreeSet<String> = table(&file("src/worker/README.md"), "| Number | Labels | What it is |")
+        .iter()
+        .map(|row| name(&row[0]))
+        .collect();
     assert_eq!(told, described);
 }

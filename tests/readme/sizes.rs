@@ -3,11 +3,11 @@
 use carousel::job::{AspectRatio, Size};
 use carousel::provider::size_for;
 
-use crate::{name, readme, table};
+use crate::{file, name, table};
 
 #[test]
 fn every_ratio_has_the_sizes_that_the_provider_is_asked_for() {
-    let rows = table(&readme(), "| Ratio | Size | With quality `xhigh` or `max` |");
+    let rows = table(&file("supabase/README.md"), "| Ratio | Size | With quality `xhigh` or `max` |");
     let expected: Vec<Vec<String>> = AspectRatio::ALL
         .into_iter()
         .filter(|ratio| *ratio != AspectRatio::Auto)

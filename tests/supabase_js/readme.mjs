@@ -3,9 +3,13 @@ import { readFile } from 'node:fs/promises';
 import { claim, report } from './claims.mjs';
 import { ask, deployment, ok, person } from './deployment.mjs';
 
-// The README's blocks, as they stand there; only the client is ours.
-const page = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
-const [frontend, slides, requests, template, search] = [...page.matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => code);
+// The pages' blocks, as they stand there; only the client is ours.
+async function blocks(page) {
+  const text = await readFile(new URL(`../../${page}`, import.meta.url), 'utf8');
+  return [...text.matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => code);
+}
+const [frontend] = await blocks('README.md');
+const [slides, requests, template, search] = await blocks('supabase/README.md');
 const withoutClient = frontend.replace(/^import .*\n/m, '').replace(/^const supabase = .*\n/m, '').replaceAll('export ', '');
 assert.notEqual(frontend, withoutClient);
 const { client, id } = await person();

@@ -79,7 +79,7 @@ fn a_page_may_reach_its_own_origin_and_the_project_alone() {
 
 #[test]
 fn every_code_that_is_put_into_words_is_one_of_the_databases() {
-    let readme = include_str!("../../../README.md");
+    let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/supabase/README.md"));
     let (_, refusal) = FILES.iter().find(|(name, _)| *name == "project/refusal.js").unwrap();
     let (_, codes) = refusal.split_once("const CODES = {").unwrap();
     let codes: Vec<_> =
