@@ -5,6 +5,7 @@
 mod certificates;
 mod connection_string;
 mod database;
+mod deployment;
 mod http;
 mod provider;
 mod supabase;
@@ -13,6 +14,7 @@ mod worker;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use database::Database;
+pub use deployment::Deployment;
 pub use http::Http;
 pub use provider::Provider;
 pub use supabase::Supabase;

@@ -41,6 +41,8 @@ pub mod worker;
 
 pub mod http;
 
+mod checks;
+
 pub mod cli;
 #[cfg(feature = "local")]
 pub mod local;

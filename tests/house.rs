@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// A module and what it may import of ours. `*` stands for everything.
-const TABLE: [(&str, &[&str]); 21] = [
+const TABLE: [(&str, &[&str]); 22] = [
     ("job", &[]),
     ("outgoing", &[]),
     ("supabase", &["outgoing"]),
@@ -24,6 +24,21 @@ const TABLE: [(&str, &[&str]); 21] = [
     ("project", &["queue", "supabase"]),
     ("http", &["job", "failure", "supabase", "client", "telemetry"]),
     ("config", &["queue", "supabase", "provider", "http"]),
+    (
+        "checks",
+        &[
+            "outgoing",
+            "supabase",
+            "database",
+            "listener",
+            "queue",
+            "provider",
+            "project",
+            "http",
+            "config",
+            "migrations",
+        ],
+    ),
     ("telemetry", &[]),
     ("migrations", &[]),
     ("fuzzing", &["provider", "image", "supabase"]),

@@ -9,8 +9,9 @@ use futures::FutureExt;
 use tokio::net::{TcpListener, lookup_host};
 use tokio_util::sync::CancellationToken;
 
+use crate::checks::ready;
 use crate::config;
-use crate::http::{self, Check, Door, Readiness};
+use crate::http::{self, Door, Readiness};
 use crate::supabase::Project;
 
 /// Serve the HTTP API, without a worker
@@ -51,7 +52,7 @@ impl Api {
 pub(super) fn readiness(project: Project) -> Readiness {
     Arc::new(move || {
         let project = project.clone();
-        async move { vec![project_check(&project).await] }.boxed()
+        async move { vec![ready::api(&project).await] }.boxed()
     })
 }
 
@@ -64,9 +65,4 @@ pub(super) async fn listen(http: &config::Http) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(&addresses[..]).await.with_context(unusable)?;
     tracing::info!(address = %listener.local_addr()?, "the HTTP API listens");
     Ok(listener)
-}
-
-/// Whether the project's API can be used.
-pub(super) async fn project_check(project: &Project) -> Check {
-    Check { name: "project", fault: project.check().await.err().map(|error| error.to_string()) }
 }

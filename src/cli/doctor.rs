@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::checks::{self, Finding, Report, Verdict};
 use super::terminal::{coloured, line, print, print_json};
-use super::worker::WorkerCommand;
+use crate::checks::{self, Finding, Report, Verdict};
+use crate::config::Deployment;
 
 /// Find what is wrong with the project, and name the line that mends it
 ///
@@ -31,12 +31,12 @@ pub struct Doctor {
     json: bool,
 
     #[command(flatten)]
-    worker: WorkerCommand,
+    deployment: Deployment,
 }
 
 impl Doctor {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let report = checks::all(&self.worker).await;
+        let report = checks::all(&self.deployment).await;
         let count = |verdict| report.of(verdict).count();
         let healthy = count(Verdict::Failed) == 0 && !(self.strict && count(Verdict::Warning) > 0);
         if self.json {

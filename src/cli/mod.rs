@@ -4,7 +4,6 @@ mod acting;
 mod api;
 mod board;
 mod carousels;
-mod checks;
 mod completions;
 #[cfg(feature = "local")]
 mod dev;

@@ -9,16 +9,15 @@ use futures::FutureExt;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::api::{listen, project_check};
-use super::checks;
+use super::api::listen;
 use super::worker::WorkerCommand;
-use crate::database::{prove_write, words};
-use crate::http::{self, Check, Door, Readiness};
+use crate::checks::ready;
+use crate::config;
+use crate::http::{self, Door, Readiness};
 use crate::queue::Queue;
 use crate::supabase::Project;
 use crate::supabase::storage::Storage;
 use crate::telemetry::metrics;
-use crate::{config, migrations};
 
 /// Between two looks at the queue's numbers.
 const MEASURE: Duration = Duration::from_secs(15);
@@ -37,14 +36,15 @@ pub struct Serve {
 
 impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let project = self.worker.supabase.project()?;
+        let project = self.worker.deployment.supabase.project()?;
         let settings = self.http.settings()?;
         let listener = listen(&self.http).await?;
         let worker = self.worker.prepare().await?;
         project.check().await.context("the project can't be used: check SUPABASE_URL and SUPABASE_PUBLISHABLE_KEY")?;
 
         let end = CancellationToken::new();
-        let readiness = readiness(project.clone(), self.worker.database.clone(), Arc::clone(&worker.storage));
+        let readiness =
+            readiness(project.clone(), self.worker.deployment.database.clone(), Arc::clone(&worker.storage));
         let Door { router, tasks } = http::door(project, settings, readiness, end.clone());
         let serving = tokio::spawn(http::serve(listener, router, tasks, end.clone().cancelled_owned()));
         let measuring = tokio::spawn(measure(worker.queue.clone()));
@@ -62,39 +62,8 @@ impl Serve {
 fn readiness(project: Project, database: config::Database, storage: Arc<Storage>) -> Readiness {
     Arc::new(move || {
         let (project, database, storage) = (project.clone(), database.clone(), Arc::clone(&storage));
-        async move {
-            let (project, (mut checks, shared), bucket) =
-                tokio::join!(project_check(&project), schema(&database), storage.check());
-            let fault = match bucket {
-                Ok(taken) if taken.is_public && !shared => Some("the bucket is public".to_owned()),
-                Ok(_) => None,
-                Err(error) => Some(error.to_string()),
-            };
-            checks.push(Check { name: "bucket", fault });
-            checks.push(project);
-            checks
-        }
-        .boxed()
+        async move { ready::all(&project, &database, &storage).await }.boxed()
     })
-}
-
-/// Database and migrations, and whether the app shares its bucket.
-async fn schema(database: &config::Database) -> (Vec<Check>, bool) {
-    let fault = |name, fault| Check { name, fault };
-    // One of the pool's connections would say nothing of a new one.
-    let client = match async { database.settings()?.connect().await }.await {
-        Ok(client) => client,
-        Err(error) => return (vec![fault("database", Some(format!("{error:#}")))], false),
-    };
-    // The worker's own role need not see the history; then its statements say what is missing.
-    let missing = migrations::missing(&client).await.unwrap_or_default();
-    let missing = (!missing.is_empty()).then(|| format!("the schema lacks {}", missing.join(", ")));
-    let writes = match prove_write(&client).await {
-        Ok(written) => written.err().map(|trouble| trouble.to_string()),
-        Err(error) => Some(format!("a write can't be tried: {}", words(&error))),
-    };
-    let shared = checks::schema::is_bucket_shared(&client).await;
-    (vec![fault("database", None), fault("migrations", missing), fault("writes", writes)], shared)
 }
 
 /// Keeps the numbers of the queue fresh.

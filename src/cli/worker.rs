@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use super::checks;
+use crate::checks;
 use crate::listener::Listener;
 use crate::pipeline::{self, Pipeline};
-use crate::provider::{PriceTable, Provider};
+use crate::provider::Provider;
 use crate::queue::{self, Queue};
 use crate::supabase::Project;
 use crate::supabase::storage::Storage;
@@ -23,13 +23,7 @@ use crate::{config, worker};
 #[derive(Args, Clone, Debug)]
 pub struct WorkerCommand {
     #[command(flatten)]
-    pub(super) database: config::Database,
-    #[command(flatten)]
-    pub(super) supabase: config::Supabase,
-    #[command(flatten)]
-    pub(super) provider: config::Provider,
-    #[command(flatten)]
-    pub(super) worker: config::Worker,
+    pub(super) deployment: config::Deployment,
 }
 
 impl WorkerCommand {
@@ -45,63 +39,50 @@ impl WorkerCommand {
 
     /// A worker that has everything that a job will need.
     pub(super) async fn prepare(&self) -> anyhow::Result<worker::Worker> {
-        checks::at_start(self).await?;
+        checks::at_start(&self.deployment).await?;
         let worker = self.build()?;
-        if let Some(rate) = self.worker.images_per_minute {
+        if let Some(rate) = self.deployment.worker.images_per_minute {
             worker.queue.set_rate(rate).await?;
         }
         Ok(worker)
     }
 
     fn build(&self) -> anyhow::Result<worker::Worker> {
-        let database = self.database.settings()?;
-        let place = self.supabase.storage()?;
+        let config::Deployment { database, supabase, provider, worker: limits } = &self.deployment;
+        let database = database.settings()?;
+        let place = supabase.storage()?;
         let api = Project::new(&place.url, place.secret_key.clone(), &place.certificates)?.key_holder();
         let storage = Arc::new(Storage::new(place)?);
-        let provider = Arc::new(Provider::new(self.provider.settings()?)?);
         let listener = Listener::new(database.database.clone(), queue::tls(&database.certificates)?);
         let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         let pipeline = Pipeline::new(
             Arc::clone(&storage),
-            provider,
+            Arc::new(Provider::new(provider.settings()?)?),
             pipeline::Settings {
-                model: self.provider.model.clone(),
-                models: self.provider.models(),
-                quality: self.provider.quality.clone(),
-                prices: prices(self.provider.prices.as_deref())?,
-                image_tries: self.worker.image_tries,
-                rated: self.worker.images_per_minute.is_some(),
-                calls: count(self.worker.calls),
-                calls_per_job: count(self.worker.calls_per_job),
-                transfers: count(self.worker.transfers),
-                spool: self.worker.spool(),
+                model: provider.model.clone(),
+                models: provider.models(),
+                quality: provider.quality.clone(),
+                prices: provider.price_table()?,
+                image_tries: limits.image_tries,
+                rated: limits.images_per_minute.is_some(),
+                calls: count(limits.calls),
+                calls_per_job: count(limits.calls_per_job),
+                transfers: count(limits.transfers),
+                spool: limits.spool(),
             },
         )
-        .with_context(|| format!("source images can't be spooled in {}", self.worker.spool().display()))?;
+        .with_context(|| format!("source images can't be spooled in {}", limits.spool().display()))?;
         let settings = worker::Settings {
             name: format!("{}:{}", host(), std::process::id()),
-            jobs: count(self.worker.jobs),
-            job_attempts: self.worker.job_attempts,
-            lease: Duration::from_secs(self.worker.lease_seconds),
-            poll: Duration::from_secs(self.worker.poll_seconds),
-            grace: Duration::from_secs(self.worker.grace_seconds),
+            jobs: count(limits.jobs),
+            job_attempts: limits.job_attempts,
+            lease: Duration::from_secs(limits.lease_seconds),
+            poll: Duration::from_secs(limits.poll_seconds),
+            grace: Duration::from_secs(limits.grace_seconds),
         };
         let renewals = Queue::new(&queue::Settings { connections: 1, ..database.clone() })?;
         let queue = Queue::new(&database)?;
         Ok(worker::Worker { queue, renewals, listener, storage, api, pipeline: Arc::new(pipeline), settings })
-    }
-}
-
-/// The price table, with the operator's own prices in it.
-pub(super) fn prices(own: Option<&str>) -> anyhow::Result<PriceTable> {
-    let table = PriceTable::default();
-    match own.filter(|text| !text.trim().is_empty()) {
-        None => Ok(table),
-        Some(text) => {
-            let own = serde_json::from_str(text)
-                .context("CAROUSEL_PRICES is not understood; see `carousel worker --help`")?;
-            Ok(table.overridden_by(own))
-        }
     }
 }
 

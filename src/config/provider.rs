@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{certificates, given, named};
+use crate::provider::PriceTable;
 
 /// How to reach the image provider, and what to ask of it.
 #[derive(Args, Clone, Debug)]
@@ -64,6 +65,22 @@ impl Provider {
     /// The models that jobs may name; all when there are none.
     pub fn models(&self) -> Vec<String> {
         named(&self.models)
+    }
+
+    /// The price table, with the operator's own prices in it.
+    ///
+    /// # Errors
+    /// When those are not understood.
+    pub fn price_table(&self) -> anyhow::Result<PriceTable> {
+        let table = PriceTable::default();
+        match self.prices.as_deref().filter(|text| !text.trim().is_empty()) {
+            None => Ok(table),
+            Some(text) => {
+                let own = serde_json::from_str(text)
+                    .context("CAROUSEL_PRICES is not understood; see `carousel worker --help`")?;
+                Ok(table.overridden_by(own))
+            }
+        }
     }
 
     /// The key.

@@ -35,8 +35,8 @@ pub(super) async fn pages(project: &Project) -> anyhow::Result<Router> {
     pages::router(pages::Settings {
         url: project.url.clone(),
         publishable_key: project.publishable_key.clone(),
-        model: project.worker.provider.model.clone(),
-        quality: project.worker.provider.quality.clone(),
+        model: project.worker.deployment.provider.model.clone(),
+        quality: project.worker.deployment.provider.quality.clone(),
         demo: project.demo(),
         packages,
     })
@@ -44,7 +44,7 @@ pub(super) async fn pages(project: &Project) -> anyhow::Result<Router> {
 
 /// The HTTP API for `project`.
 pub(super) fn api(project: &Project) -> anyhow::Result<Router> {
-    let project = project.worker.supabase.project_by(project.publishable_key.clone().into())?;
+    let project = project.worker.deployment.supabase.project_by(project.publishable_key.clone().into())?;
     let settings = http::Settings { origins: Vec::new(), patience: Duration::from_secs(30), metrics_token: None };
     let readiness = readiness(project.clone());
     // What goes on when its connection has gone ends with the process.

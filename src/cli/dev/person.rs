@@ -40,7 +40,7 @@ async fn make(http: &reqwest::Client, project: &Project, email: &str, password: 
 }
 
 fn client(project: &Project) -> anyhow::Result<reqwest::Client> {
-    Ok(outgoing::client(&project.worker.supabase.certificates()?)?.build()?)
+    Ok(outgoing::client(&project.worker.deployment.supabase.certificates()?)?.build()?)
 }
 
 impl Person {
@@ -64,7 +64,12 @@ impl Person {
         let session: Value = session.json().await?;
         let token = session["access_token"].as_str().context("the session has no token")?;
         Ok(Self {
-            caller: project.worker.supabase.project_by(project.publishable_key.clone().into())?.person(token)?,
+            caller: project
+                .worker
+                .deployment
+                .supabase
+                .project_by(project.publishable_key.clone().into())?
+                .person(token)?,
             id: session["user"]["id"].as_str().context("the session has no user")?.parse()?,
         })
     }

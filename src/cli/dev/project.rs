@@ -32,12 +32,17 @@ pub(super) struct Project {
 impl Project {
     pub(super) async fn open(dev: &Dev) -> anyhow::Result<Self> {
         let mut worker = dev.worker.clone();
-        let openai =
-            match worker.provider.openai_api_key.as_ref().is_some_and(|key| !key.expose_secret().trim().is_empty()) {
-                true => None,
-                false => Some(stand_in(&mut worker).await?),
-            };
-        if worker.supabase.supabase_url.as_ref().is_some_and(|url| !url.trim().is_empty()) {
+        let openai = match worker
+            .deployment
+            .provider
+            .openai_api_key
+            .as_ref()
+            .is_some_and(|key| !key.expose_secret().trim().is_empty())
+        {
+            true => None,
+            false => Some(stand_in(&mut worker).await?),
+        };
+        if worker.deployment.supabase.supabase_url.as_ref().is_some_and(|url| !url.trim().is_empty()) {
             return Self::existing(worker, openai).await;
         }
         let home = install::home();
@@ -63,9 +68,9 @@ impl Project {
             database_url.set_username("carousel_worker").and_then(|()| database_url.set_password(Some(&password)));
         named.map_err(|()| anyhow::anyhow!("{database_url} has no place for a user"))?;
 
-        worker.database.database_url = Some(String::from(database_url).into());
-        worker.supabase.supabase_url = Some(stack.url().to_owned());
-        worker.supabase.supabase_secret_key = Some(stack.secret_key().to_owned().into());
+        worker.deployment.database.database_url = Some(String::from(database_url).into());
+        worker.deployment.supabase.supabase_url = Some(stack.url().to_owned());
+        worker.deployment.supabase.supabase_secret_key = Some(stack.secret_key().to_owned().into());
         Ok(Self {
             url: stack.url().to_owned(),
             publishable_key: stack.publishable_key().to_owned(),
@@ -78,15 +83,15 @@ impl Project {
 
     /// A project that runs already: only the schema is applied to it.
     async fn existing(worker: WorkerCommand, openai: Option<JoinHandle<()>>) -> anyhow::Result<Self> {
-        let storage = worker.supabase.storage()?;
-        let connected = worker.database.settings()?.connect_for_long().await;
+        let storage = worker.deployment.supabase.storage()?;
+        let connected = worker.deployment.database.settings()?.connect_for_long().await;
         let mut client = connected.context("the database can't be reached: check DATABASE_URL")?;
         for name in migrations::apply(&mut client).await? {
             eprintln!("Applied {name}");
         }
         Ok(Self {
             url: storage.url.as_str().trim_end_matches('/').to_owned(),
-            publishable_key: worker.supabase.publishable_key()?,
+            publishable_key: worker.deployment.supabase.publishable_key()?,
             secret_key: storage.secret_key.expose_secret().to_owned(),
             worker,
             stack: None,
@@ -133,8 +138,8 @@ async fn stand_in(worker: &mut WorkerCommand) -> anyhow::Result<JoinHandle<()>> 
     let key = format!("sk-local-{}", uuid::Uuid::new_v4().simple());
     let service = OpenAi::with(key.clone(), openai::Settings::lifelike());
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
-    worker.provider.openai_base_url = format!("http://{}/v1", listener.local_addr()?).parse()?;
-    worker.provider.openai_api_key = Some(key.into());
+    worker.deployment.provider.openai_base_url = format!("http://{}/v1", listener.local_addr()?).parse()?;
+    worker.deployment.provider.openai_api_key = Some(key.into());
     Ok(tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, openai::router(service)).await {
             tracing::error!(%error, "the provider's stand-in ended");

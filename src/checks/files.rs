@@ -1,7 +1,7 @@
 //! How many files and connections this process may have open at once.
 
-use super::super::worker::WorkerCommand;
 use super::Report;
+use crate::config::Deployment;
 
 /// What is open beside the calls, the transfers and the database's connections: sources that are fetched or sent (32 of each at once), those who listen, logs.
 const BESIDE: u64 = 128;
@@ -9,9 +9,9 @@ const BESIDE: u64 = 128;
 /// Raises the limit to what the settings need, and says so where that is not allowed.
 ///
 /// A call that can't open its connection is only tried again; but a picture that can't be uploaded for long was paid for in vain.
-pub(super) fn look(report: &mut Report, command: &WorkerCommand) {
-    let settings = &command.worker;
-    let connections = u64::from(command.database.database_connections);
+pub(super) fn look(report: &mut Report, deployment: &Deployment) {
+    let settings = &deployment.worker;
+    let connections = u64::from(deployment.database.database_connections);
     let needed = u64::from(settings.calls) + u64::from(settings.transfers) + connections + BESIDE;
     match allowed(needed) {
         Some(allowed) if allowed < needed => report.failed(

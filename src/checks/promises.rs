@@ -50,8 +50,8 @@ pub(super) struct Promises {
 
 /// What stands behind the migrations where the frontend from before carousel goes on.
 const FRONTEND: [(&str, &str); 2] = [
-    ("adopt/old_words.sql", include_str!("../../../supabase/adopt/old_words.sql")),
-    ("adopt/frontend.sql", include_str!("../../../supabase/adopt/frontend.sql")),
+    ("adopt/old_words.sql", include_str!("../../supabase/adopt/old_words.sql")),
+    ("adopt/frontend.sql", include_str!("../../supabase/adopt/frontend.sql")),
 ];
 
 /// What this program's migrations promise.

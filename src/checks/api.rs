@@ -13,7 +13,7 @@ use super::Report;
 use super::settings::{Given, Settings, shown};
 use crate::outgoing;
 use crate::provider::{self, Learnt, Provider};
-use crate::supabase::storage::{self, Storage};
+use crate::supabase::storage::{self, Storage, Taken};
 use crate::supabase::{Change, Project};
 
 /// What mends it when nobody answers.
@@ -65,7 +65,7 @@ async fn bucket(report: &mut Report, settings: &Settings, shared: bool) {
     };
     let private = "update storage.buckets set public = false where id = 'generated-carousels';";
     let refused: Vec<&str> = PICTURES.into_iter().filter(|kind| !taken.takes(kind)).collect();
-    if taken.is_public && !shared {
+    if is_open(&taken, shared) {
         report.failed(
             "bucket",
             "the bucket generated-carousels is public: everyone who knows a path can read it",
@@ -98,6 +98,11 @@ async fn bucket(report: &mut Report, settings: &Settings, shared: bool) {
     } else {
         report.passed("bucket", "generated-carousels is private and takes pictures of 50 MB");
     }
+}
+
+/// Whether the bucket is public against its owner's will: one that the app shares is as the app wants it.
+pub(super) fn is_open(taken: &Taken, shared: bool) -> bool {
+    taken.is_public && !shared
 }
 
 /// Reads a row of the jobs with a key.

@@ -4,8 +4,8 @@ use rustls::pki_types::CertificateDer;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use url::Url;
 
-use super::super::worker::{self, WorkerCommand};
 use super::{Report, files};
+use crate::config::Deployment;
 use crate::supabase::storage;
 use crate::{provider, queue};
 
@@ -40,16 +40,16 @@ pub(super) fn shown(url: &Url) -> String {
 }
 
 /// Reads what a worker needs.
-pub(super) fn read(command: &WorkerCommand) -> (Report, Settings) {
+pub(super) fn read(deployment: &Deployment) -> (Report, Settings) {
     let mut report = Report::default();
     let place = report.setting(
         "database_url",
-        command.database.place(),
+        deployment.database.place(),
         "export DATABASE_URL='postgresql://carousel_worker:PASSWORD@HOST:5432/postgres'",
         |database| format!("DATABASE_URL names {}", named(database)),
     );
     let trusted =
-        report.trusted("database_ca", "CAROUSEL_DATABASE_CA", "the database", command.database.certificates());
+        report.trusted("database_ca", "CAROUSEL_DATABASE_CA", "the database", deployment.database.certificates());
     let database = place.and_then(|place| {
         let certificates = trusted?;
         let tls = queue::tls(&certificates).map_err(|_| "database_ca")?;
@@ -57,29 +57,33 @@ pub(super) fn read(command: &WorkerCommand) -> (Report, Settings) {
     });
     let url = report.setting(
         "supabase_url",
-        command.supabase.url(),
+        deployment.supabase.url(),
         "export SUPABASE_URL=https://YOUR-PROJECT.supabase.co",
         |url| format!("SUPABASE_URL is {}", shown(url)),
     );
-    let trusted = report.trusted("supabase_ca", "CAROUSEL_SUPABASE_CA", "the project", command.supabase.certificates());
+    let trusted =
+        report.trusted("supabase_ca", "CAROUSEL_SUPABASE_CA", "the project", deployment.supabase.certificates());
     let project = url.and_then(|url| Ok((url, trusted?)));
-    let secret_key =
-        report.setting("secret_key", command.supabase.secret_key(), "export SUPABASE_SECRET_KEY=sb_secret_...", |_| {
-            "SUPABASE_SECRET_KEY is set".to_owned()
+    let secret_key = report.setting(
+        "secret_key",
+        deployment.supabase.secret_key(),
+        "export SUPABASE_SECRET_KEY=sb_secret_...",
+        |_| "SUPABASE_SECRET_KEY is set".to_owned(),
+    );
+    let storage =
+        project.clone().and(secret_key).and_then(|_| deployment.supabase.storage().map_err(|_| "supabase_url"));
+    let provider_key =
+        report.setting("provider_key", deployment.provider.key(), "export OPENAI_API_KEY=sk-...", |_| {
+            format!("OPENAI_API_KEY is set, for {}", shown(&deployment.provider.openai_base_url))
         });
-    let storage = project.clone().and(secret_key).and_then(|_| command.supabase.storage().map_err(|_| "supabase_url"));
-    let provider_key = report.setting("provider_key", command.provider.key(), "export OPENAI_API_KEY=sk-...", |_| {
-        format!("OPENAI_API_KEY is set, for {}", shown(&command.provider.openai_base_url))
-    });
     let provider = report
-        .trusted("provider_ca", "CAROUSEL_PROVIDER_CA", "the provider", command.provider.certificates())
+        .trusted("provider_ca", "CAROUSEL_PROVIDER_CA", "the provider", deployment.provider.certificates())
         .and(provider_key)
-        .and_then(|_| command.provider.settings().map_err(|_| "provider_key"));
-    let _ =
-        report.setting("prices", worker::prices(command.provider.prices.as_deref()), "unset CAROUSEL_PRICES", |_| {
-            "prices can be read".to_owned()
-        });
-    let spool = command.worker.spool();
+        .and_then(|_| deployment.provider.settings().map_err(|_| "provider_key"));
+    let _ = report.setting("prices", deployment.provider.price_table(), "unset CAROUSEL_PRICES", |_| {
+        "prices can be read".to_owned()
+    });
+    let spool = deployment.worker.spool();
     let _ = report.setting(
         "spool",
         tempfile::tempdir_in(&spool)
@@ -87,14 +91,14 @@ pub(super) fn read(command: &WorkerCommand) -> (Report, Settings) {
         "export CAROUSEL_SPOOL=/a/folder/that/can/be/written",
         |_| format!("source images are spooled in {}", spool.display()),
     );
-    files::look(&mut report, command);
-    let publishable_key = command.supabase.publishable_key().map_err(|_| "publishable_key");
+    files::look(&mut report, deployment);
+    let publishable_key = deployment.supabase.publishable_key().map_err(|_| "publishable_key");
     (report, Settings { database, project, storage, publishable_key, provider })
 }
 
 /// The key for clients, which the worker itself does without.
-pub(super) fn publishable_key(report: &mut Report, command: &WorkerCommand) {
-    match command.supabase.publishable_key() {
+pub(super) fn publishable_key(report: &mut Report, deployment: &Deployment) {
+    match deployment.supabase.publishable_key() {
         Ok(key) if key.starts_with("sb_secret_") => report.failed(
             "publishable_key",
             "SUPABASE_PUBLISHABLE_KEY holds a secret key: whoever has it in a browser can read everybody's rows",

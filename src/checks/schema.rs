@@ -72,7 +72,7 @@ pub(super) async fn is_open(report: &mut Report, client: &Client) -> Result<bool
 }
 
 /// Whether the app had the bucket before, and shares it. What can't be asked is not shared.
-pub(in crate::cli) async fn is_bucket_shared(client: &Client) -> bool {
+pub(super) async fn is_bucket_shared(client: &Client) -> bool {
     let shared = "select exists (select from carousel_private.shared_bucket)";
     client.query_one(shared, &[]).await.is_ok_and(|row| row.get(0))
 }

@@ -1,6 +1,7 @@
 //! What can be wrong with a project, its keys and its provider: each check gives a verdict and the line that mends what it found.
 //!
-//! The one home of these checks: `carousel worker` makes those that a job depends on before it starts, `carousel doctor` makes all. What the
+//! The one home of these checks: `carousel worker` makes those that a job depends on before it starts, `carousel doctor` makes all, and `/readyz`
+//! those of [`ready`]. What the
 //! schema should be is read from the migrations themselves ([`promises`]). Nothing is changed by looking, but for a number that [`project`]
 //! writes down.
 
@@ -11,19 +12,20 @@ mod files;
 mod project;
 mod promises;
 mod queue;
+pub(crate) mod ready;
 mod rights;
-pub(super) mod schema;
+mod schema;
 mod settings;
 
 use serde::Serialize;
 
-use super::worker::WorkerCommand;
+use crate::config::Deployment;
 use settings::Settings;
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// All is well.
     Passed,
     /// It works, and yet somebody should look.
@@ -36,21 +38,21 @@ pub(super) enum Verdict {
 
 /// What one check found.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Finding {
+pub(crate) struct Finding {
     /// Stable name of the check.
-    pub(super) check: &'static str,
+    pub(crate) check: &'static str,
     /// How it ended.
-    pub(super) verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// What was found, in a sentence without its full stop.
-    pub(super) detail: String,
+    pub(crate) detail: String,
     /// The line that mends it: for a shell, for the SQL editor, or in words.
-    pub(super) mend: Option<String>,
+    pub(crate) mend: Option<String>,
 }
 
 /// Findings, in the order in which a person mends them.
 #[derive(Debug, Default)]
-pub(super) struct Report {
-    pub(super) findings: Vec<Finding>,
+pub(crate) struct Report {
+    pub(crate) findings: Vec<Finding>,
 }
 
 impl Report {
@@ -85,15 +87,15 @@ impl Report {
     }
 
     /// Findings with this verdict.
-    pub(super) fn of(&self, verdict: Verdict) -> impl Iterator<Item = &Finding> {
+    pub(crate) fn of(&self, verdict: Verdict) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(move |finding| finding.verdict == verdict)
     }
 }
 
 /// Makes every check. Those that don't depend on each other are made at once.
-pub(super) async fn all(command: &WorkerCommand) -> Report {
-    let (mut report, settings) = settings::read(command);
-    settings::publishable_key(&mut report, command);
+pub(crate) async fn all(deployment: &Deployment) -> Report {
+    let (mut report, settings) = settings::read(deployment);
+    settings::publishable_key(&mut report, deployment);
     look(&mut report, &settings, true).await;
     report
 }
@@ -102,8 +104,8 @@ pub(super) async fn all(command: &WorkerCommand) -> Report {
 ///
 /// # Errors
 /// When one fails: all that failed, with what mends it.
-pub(super) async fn at_start(command: &WorkerCommand) -> anyhow::Result<()> {
-    let (mut report, settings) = settings::read(command);
+pub(crate) async fn at_start(deployment: &Deployment) -> anyhow::Result<()> {
+    let (mut report, settings) = settings::read(deployment);
     // Nothing is called with settings that are wrong.
     if report.of(Verdict::Failed).next().is_none() {
         look(&mut report, &settings, false).await;
