@@ -25,6 +25,7 @@ pub mod database;
 pub mod failure;
 pub mod job;
 pub mod supabase;
+pub mod words;
 
 pub mod outgoing;
 

@@ -16,6 +16,8 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::words::innermost;
+
 /// What no proxy is asked for, in the words of `NO_PROXY`.
 const THIS_MACHINE: &str = "localhost,127.0.0.0/8,::1,::ffff:127.0.0.0/104";
 /// Longest head of a proxy's answer.
@@ -93,11 +95,7 @@ pub async fn connect(url: &Url) -> io::Result<TcpStream> {
 /// What a failed request comes down to: the innermost cause, which alone says what happened, and what mends it; with the proxy, where one stands
 /// before `url`. `authority` is the variable that names further certificates to trust.
 pub fn reason(error: &(dyn Error + 'static), url: Option<&Url>, authority: &str) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let said = cause.to_string();
+    let said = innermost(error).to_string();
     let mend = if said.contains("UnknownIssuer") {
         format!("; if it is signed by an authority of your own, name its certificate in {authority} or SSL_CERT_FILE")
     } else if said.starts_with("Too many open files") {

@@ -5,14 +5,15 @@ use std::fs;
 use std::path::Path;
 
 /// A module and what it may import of ours. `*` stands for everything.
-const TABLE: [(&str, &[&str]); 22] = [
+const TABLE: [(&str, &[&str]); 23] = [
     ("job", &[]),
-    ("outgoing", &[]),
-    ("supabase", &["outgoing"]),
+    ("words", &[]),
+    ("outgoing", &["words"]),
+    ("supabase", &["outgoing", "words"]),
     ("database", &[]),
     ("listener", &["job", "database"]),
     ("queue", &["job", "database", "outgoing"]),
-    ("provider", &["job", "outgoing"]),
+    ("provider", &["job", "outgoing", "words"]),
     ("image", &["job"]),
     ("failure", &["job", "listener", "queue", "supabase", "provider", "image"]),
     ("pipeline", &["job", "queue", "supabase", "provider", "image", "failure", "telemetry"]),
@@ -22,7 +23,7 @@ const TABLE: [(&str, &[&str]); 22] = [
     ),
     ("client", &["job", "supabase"]),
     ("project", &["queue", "supabase"]),
-    ("http", &["job", "failure", "supabase", "client", "telemetry"]),
+    ("http", &["job", "failure", "supabase", "client", "telemetry", "words"]),
     ("config", &["queue", "supabase", "provider", "http"]),
     (
         "checks",

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::Api;
 use super::problem::Problem;
 use crate::supabase::{Caller, Error};
+use crate::words::innermost;
 
 /// A JSON body, at most: the words of a job are 256 kB, and three times as much where each letter is written by its number.
 pub(super) const MAX_JSON: usize = 1 << 20;
@@ -163,13 +164,4 @@ pub(super) fn content_type(headers: &HeaderMap) -> String {
 fn not_json() -> Problem {
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "body_type_not_supported", "the body is not application/json")
         .hint("Send `Content-Type: application/json`.")
-}
-
-/// What an error comes down to: its outer words name types of ours.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

@@ -15,7 +15,7 @@ use super::error::{Error, Wait};
 use super::events::{Event, Stream};
 use super::refusal::{self, Head};
 use super::usage::Usage;
-use super::words::Secrets;
+use crate::words::Secrets;
 
 /// How much of an error's body is read.
 const MAX_ERROR: usize = 64 * 1024;

@@ -13,8 +13,8 @@ use super::document::{Broken, Document, Reader};
 use super::events::{Event, Stream};
 use super::refusal::{self, Head};
 use super::usage::Usage;
-use super::words::Secrets;
 use super::{Error, MAX_RETRY_AFTER, PriceTable, elsewhere, retry_after};
+use crate::words::Secrets;
 
 /// Stand in seeds, so that a fuzzer can put them where they must not come out.
 const KEY: &str = "sk-proj-0123456789abcdef";

@@ -22,7 +22,6 @@ mod retry_after;
 mod sizes;
 mod upload;
 mod usage;
-mod words;
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -43,10 +42,10 @@ use tokio::time::Instant;
 
 use crate::job::{Format, Size};
 use crate::outgoing;
+use crate::words::Secrets;
 use answer::{Content, Found, Incoming, Limits};
 use refusal::Head;
 use upload::{EndOfUpload, Upload};
-use words::Secrets;
 
 pub use answer::Partial;
 pub use cost::{PriceTable, Prices};

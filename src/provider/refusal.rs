@@ -11,7 +11,10 @@ use serde_json::Value;
 
 use super::error::{Error, Told};
 use super::retry_after;
-use super::words::Secrets;
+use crate::words::{Secrets, plain};
+
+/// Longest message that is kept, in characters.
+const MAX_MESSAGE: usize = 300;
 
 const MODERATION: &[&str] = &[
     "moderation_blocked",
@@ -169,8 +172,8 @@ pub(super) fn in_success(head: &Head, body: &Value, secrets: Secrets<'_>) -> Err
 }
 
 fn told(head: &Head, said: &Said, message: &str, secrets: Secrets<'_>) -> Box<Told> {
-    let mut told = head.told(&secrets.clean(message));
-    told.code = said.words.first().map(|code| secrets.clean(code).chars().take(64).collect());
+    let mut told = head.told(&secrets.clean(message, MAX_MESSAGE));
+    told.code = said.words.first().map(|code| secrets.clean(code, MAX_MESSAGE).chars().take(64).collect());
     told
 }
 
@@ -179,7 +182,7 @@ fn by_code(head: &Head, said: &Said, told: Box<Told>, secrets: Secrets<'_>) -> R
     let (status, retry_after) = (head.status, head.retry_after);
     let spent = |word: &String| word.ends_with("_spend_limit_exceeded");
     Ok(if said.is(MODERATION) {
-        Error::Moderation { details: said.details.as_ref().map(|details| secrets.clean(details)), told }
+        Error::Moderation { details: said.details.as_ref().map(|details| secrets.clean(details, MAX_MESSAGE)), told }
     } else if said.is(INVALID_IMAGE) {
         Error::InvalidImage { told }
     } else if said.is(BILLING_LIMIT) {
@@ -200,14 +203,4 @@ fn by_code(head: &Head, said: &Said, told: Box<Told>, secrets: Secrets<'_>) -> R
     } else {
         return Err(told);
     })
-}
-
-/// A body that is no JSON, in words.
-fn plain(body: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(body);
-    match text.trim_start() {
-        "" => None,
-        page if page.starts_with('<') => Some("it answers with a web page".to_owned()),
-        text => Some(text.to_owned()),
-    }
 }

@@ -5,6 +5,7 @@ use url::Url;
 
 use crate::outgoing;
 use crate::supabase::refusal::{Refusal, Why, refusal};
+use crate::words::Secrets;
 
 /// Longest message that is kept, in characters.
 const MAX_MESSAGE: usize = 1_000;
@@ -181,15 +182,9 @@ pub(super) fn of_objects(status: u16, body: &[u8]) -> Error {
     }
 }
 
-/// One line, without what could forge a log line or turn its direction.
+/// What the project said, as one line.
 pub(super) fn clean(text: &str) -> String {
-    let invisible = |letter: char| {
-        letter.is_control()
-            || matches!(letter, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    let words = text.split(|letter: char| letter.is_whitespace() || invisible(letter));
-    let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-    line.chars().take(MAX_MESSAGE).collect()
+    Secrets::default().clean(text, MAX_MESSAGE)
 }
 
 #[cfg(test)]
@@ -251,6 +246,6 @@ mod tests {
     fn a_message_is_one_short_line() {
         let body = serde_json::json!({ "message": format!("bad\n\u{1b}[1m\u{202e} {}", "x".repeat(2_000)) });
         let Error::Unavailable { message, .. } = of_rows(503, body.to_string().as_bytes()) else { panic!() };
-        assert!(message.starts_with("bad [1m xxx") && message.len() == MAX_MESSAGE, "{message}");
+        assert!(message.starts_with("bad [1m xxx") && message.chars().count() == MAX_MESSAGE + 1, "{message}");
     }
 }

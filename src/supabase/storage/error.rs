@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::outgoing;
 use crate::supabase::refusal::{Refusal, Why, refusal};
+use crate::words::{Secrets, plain};
 
 /// Longest message that is kept, in characters.
 const MAX_MESSAGE: usize = 300;
@@ -109,7 +110,8 @@ impl Error {
 /// The meaning of a refusal, without the key.
 pub(super) fn refused(status: u16, body: &[u8], key: &str) -> Error {
     let Refusal { why, status, message, body: json } = refusal(status, body);
-    let message = clean(&message.unwrap_or_else(|| words(body, json.is_some())), key);
+    let said = message.unwrap_or_else(|| unsaid(body, json.is_some()));
+    let message = Secrets { key, prompt: "" }.clean(&said, MAX_MESSAGE);
     match why {
         Why::Unauthorized => Error::Unauthorized { message },
         Why::Denied => Error::Denied { message },
@@ -127,27 +129,12 @@ pub(super) fn refused(status: u16, body: &[u8], key: &str) -> Error {
 }
 
 /// What a refusal without a message says.
-fn words(body: &[u8], is_json: bool) -> String {
-    let text = String::from_utf8_lossy(body);
-    match text.trim_start() {
-        "" => "it gave no reason".to_owned(),
-        page if page.starts_with('<') => "it answers with a web page".to_owned(),
-        _ if is_json => "it gave no reason that is known".to_owned(),
-        text => text.to_owned(),
+fn unsaid(body: &[u8], is_json: bool) -> String {
+    match plain(body) {
+        None => "it gave no reason".to_owned(),
+        Some(_) if is_json => "it gave no reason that is known".to_owned(),
+        Some(words) => words,
     }
-}
-
-/// One line without the key, and without what could forge a log line or turn its direction.
-fn clean(text: &str, key: &str) -> String {
-    let invisible = |letter: char| {
-        letter.is_control()
-            || matches!(letter, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    let words = text.split(|letter: char| letter.is_whitespace() || invisible(letter));
-    let line = words.filter(|word| !word.is_empty());
-    let line = line.collect::<Vec<_>>().join(" ");
-    let line = if key.is_empty() { line } else { line.replace(key, "[key]") };
-    line.chars().take(MAX_MESSAGE).collect()
 }
 
 /// The meaning of a request that got no answer, or not all of it.
@@ -170,6 +157,6 @@ mod tests {
     fn a_message_is_one_short_line_without_the_key() {
         let body = format!("bad\n\u{1b}[1m\u{202e} sb_secret_1 {}", "x".repeat(1_000));
         let Error::Unavailable { message, .. } = refused(503, body.as_bytes(), "sb_secret_1") else { panic!() };
-        assert!(message.starts_with("bad [1m [key] xxx") && message.len() == MAX_MESSAGE, "{message}");
+        assert!(message.starts_with("bad [1m [key] xxx") && message.chars().count() == MAX_MESSAGE + 1, "{message}");
     }
 }
