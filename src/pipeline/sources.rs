@@ -90,9 +90,9 @@ async fn fetch_one(storage: &Storage, job: &Job, path: &str, into: PathBuf) -> R
         });
     }
     let mut failed = 0;
-    let (downloaded, file) = loop {
+    let (bytes, file) = loop {
         let downloaded = storage.download(path, &into, MAX_BYTES).await;
-        match downloaded.and_then(|downloaded| Ok((downloaded, File::open(&into)?))) {
+        match downloaded.and_then(|bytes| Ok((bytes, File::open(&into)?))) {
             Ok(fetched) => break fetched,
             Err(error) => {
                 failed += 1;
@@ -109,6 +109,6 @@ async fn fetch_one(storage: &Storage, job: &Job, path: &str, into: PathBuf) -> R
         .await
         .map_err(|error| Failure::Internal(error.to_string()))?
         .map_err(|error| Failure::Source { path: path.to_owned(), error })?;
-    let source = Source { path: into, bytes: downloaded.bytes, format: header.format };
+    let source = Source { path: into, bytes, format: header.format };
     Ok(Spooled { source, shown: header.upright() })
 }

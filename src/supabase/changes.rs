@@ -161,7 +161,7 @@ impl Connection {
     async fn open(caller: &Caller, topic: &str, config: &Value) -> Result<(Self, Receiver<Event>), Error> {
         let Shared { url, key, tls, .. } = caller.shared();
         let unusable = || Error::not_understood(format!("{url} is no URL of a Supabase project"));
-        let endpoint = format!("{}/realtime/v1/websocket", url.trim_end_matches('/'));
+        let endpoint = format!("{}/realtime/v1/websocket", url.as_str().trim_end_matches('/'));
         let mut endpoint = Url::parse(&endpoint).map_err(|_| unusable())?;
         let scheme = if endpoint.scheme() == "https" { "wss" } else { "ws" };
         endpoint.set_scheme(scheme).map_err(|()| unusable())?;

@@ -4,6 +4,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::outgoing;
+use crate::supabase::path::Invalid;
 use crate::supabase::refusal::{Refusal, Why, refusal};
 use crate::words::Secrets;
 
@@ -112,6 +113,12 @@ impl Error {
 
     pub(super) fn silent() -> Self {
         Self::Unreachable { message: "it did not answer in time".to_owned() }
+    }
+}
+
+impl From<Invalid> for Error {
+    fn from(Invalid(path): Invalid) -> Self {
+        Self::InvalidPath { path }
     }
 }
 

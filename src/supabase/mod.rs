@@ -8,6 +8,7 @@
 mod changes;
 mod error;
 mod objects;
+mod path;
 mod refusal;
 mod rows;
 pub mod storage;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::header::HeaderValue;
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Client, ClientBuilder, Response};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret, SecretString};
@@ -56,8 +57,7 @@ pub struct Project {
 }
 
 struct Shared {
-    /// Without a slash at its end.
-    url: String,
+    url: Url,
     key: SecretString,
     /// Words requests for rows; they are sent by `http`.
     rest: postgrest::Postgrest,
@@ -85,14 +85,14 @@ impl Project {
                 "the API key is empty or has characters that no key has, perhaps a line end".to_owned(),
             ));
         }
-        let url = url.as_str().trim_end_matches('/').to_owned();
-        let rest = postgrest::Postgrest::new(format!("{url}/rest/v1")).insert_header("apikey", key.expose_secret());
+        let rows = format!("{}/rest/v1", url.as_str().trim_end_matches('/'));
+        let rest = postgrest::Postgrest::new(rows).insert_header("apikey", key.expose_secret());
         let unusable = |error: reqwest::Error| Unusable(error.to_string());
         let client = || outgoing::client(certificates).map(|client| client.connect_timeout(CONNECT));
         let http = client().and_then(ClientBuilder::build).map_err(unusable)?;
         let uploads = client().and_then(|client| client.pool_max_idle_per_host(0).build()).map_err(unusable)?;
         let tls = outgoing::tls(certificates).map_err(|error| Unusable(error.to_string()))?;
-        Ok(Self { shared: Arc::new(Shared { url, key, rest, http, uploads, tls: Arc::new(tls) }) })
+        Ok(Self { shared: Arc::new(Shared { url: url.clone(), key, rest, http, uploads, tls: Arc::new(tls) }) })
     }
 
     /// A person, by the access token that they signed in for.
@@ -196,10 +196,22 @@ impl Caller {
     }
 }
 
+/// The body of an answer that may have so many bytes.
+async fn body(mut response: Response, most: usize) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| Error::unreachable(&error, error.url()))? {
+        if body.len() + chunk.len() > most {
+            return Err(Error::not_understood("it sent an answer of many megabytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
 /// Without key and token.
 impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Caller").field("url", &self.shared().url).finish_non_exhaustive()
+        f.debug_struct("Caller").field("url", &self.shared().url.as_str()).finish_non_exhaustive()
     }
 }
 

@@ -11,12 +11,10 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::error::of_objects;
-use super::{ANSWER, BUCKET, Caller, Error, TRANSFER};
+use super::{ANSWER, BUCKET, Caller, Error, TRANSFER, body, path};
 
 /// How much of an answer that is no file is read.
 const MAX_ANSWER: usize = 4 << 20;
-/// Longest path that Storage takes.
-const MAX_PATH: usize = 1_024;
 /// Storage takes so many paths in one request.
 const MAX_PATHS: usize = 1_000;
 
@@ -84,14 +82,14 @@ impl Caller {
     }
 
     async fn sign_some(&self, paths: &[String], expires: Duration) -> Result<Vec<Option<Url>>, Error> {
-        let address = format!("{}/storage/v1/object/sign/{BUCKET}", self.shared().url);
+        let address = path::address(&self.shared().url, ["object", "sign", BUCKET]);
         let request = self.signed(self.shared().http.post(address)).timeout(ANSWER);
         let signed = answer(request.json(&json!({ "expiresIn": expires.as_secs().max(1), "paths": paths }))).await?;
         let signed = signed.as_array().filter(|signed| signed.len() == paths.len());
         let signed = signed.ok_or_else(|| Error::not_understood("it did not sign each path"))?;
         let address = |signed: &Value| {
             let Some(signed) = signed["signedURL"].as_str() else { return Ok(None) };
-            let address = format!("{}/storage/v1{signed}", self.shared().url).parse();
+            let address = format!("{}/storage/v1{signed}", self.shared().url.as_str().trim_end_matches('/')).parse();
             address.map(Some).map_err(|_| Error::not_understood("it signed an address that is none"))
         };
         signed.iter().map(address).collect()
@@ -113,10 +111,10 @@ impl Caller {
     /// # Errors
     /// See [`Error`]; some may be removed all the same.
     pub async fn remove(&self, paths: &[String]) -> Result<Vec<String>, Error> {
-        let address = format!("{}/storage/v1/object/{BUCKET}", self.shared().url);
+        let address = path::address(&self.shared().url, ["object", BUCKET]);
         let mut removed = Vec::new();
         for some in paths.chunks(MAX_PATHS) {
-            let request = self.signed(self.shared().http.delete(&address)).timeout(ANSWER);
+            let request = self.signed(self.shared().http.delete(address.clone())).timeout(ANSWER);
             let objects = answer(request.json(&json!({ "prefixes": some }))).await?;
             let objects = objects.as_array().ok_or_else(|| Error::not_understood("it sent no list"))?;
             removed.extend(objects.iter().filter_map(|object| object["name"].as_str().map(str::to_owned)));
@@ -130,16 +128,7 @@ impl Caller {
 
     /// The address of an object. Refuses what Storage refuses, and what would name another object once it stands in an address.
     fn object(&self, what: &str, path: &str) -> Result<Url, Error> {
-        let invalid = || Error::InvalidPath { path: path.chars().take(200).flat_map(char::escape_default).collect() };
-        let allowed = |letter: char| letter.is_ascii_alphanumeric() || "_/!.*'() &$=@;:+,?-".contains(letter);
-        let plain = |segment: &str| !matches!(segment, "" | "." | "..");
-        if path.len() > MAX_PATH || !path.chars().all(allowed) || !path.split('/').all(plain) {
-            return Err(invalid());
-        }
-        let mut address: Url =
-            format!("{}/storage/v1/{what}/{BUCKET}", self.shared().url).parse().map_err(|_| invalid())?;
-        address.path_segments_mut().map_err(|()| invalid())?.extend(path.split('/'));
-        Ok(address)
+        Ok(path::object(&self.shared().url, what, BUCKET, path)?)
     }
 }
 
@@ -149,22 +138,11 @@ async fn answer(request: RequestBuilder) -> Result<Value, Error> {
     if !response.status().is_success() {
         return Err(refusal(response).await);
     }
-    serde_json::from_slice(&body(response).await?).map_err(|_| Error::not_understood("it sent no JSON"))
+    serde_json::from_slice(&body(response, MAX_ANSWER).await?).map_err(|_| Error::not_understood("it sent no JSON"))
 }
 
 async fn refusal(response: Response) -> Error {
     let status = response.status().as_u16();
     // A refusal is one, also when its words break off.
-    of_objects(status, &body(response).await.unwrap_or_default())
-}
-
-async fn body(mut response: Response) -> Result<Vec<u8>, Error> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| Error::unreachable(&error, error.url()))? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(Error::not_understood("it sent an answer of some megabytes"));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+    of_objects(status, &body(response, MAX_ANSWER).await.unwrap_or_default())
 }

@@ -12,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use super::error::of_rows;
-use super::{ANSWER, Caller, Error};
+use super::{ANSWER, Caller, Error, body};
 
 /// How much of an answer is read.
 const MAX_ANSWER: usize = 32 << 20;
@@ -76,15 +76,9 @@ impl Caller {
             request = request.body(body.to_vec());
         }
         let sending = async {
-            let mut answer = request.send().await.map_err(|error| Error::unreachable(&error, error.url()))?;
+            let answer = request.send().await.map_err(|error| Error::unreachable(&error, error.url()))?;
             let status = answer.status();
-            let mut body = Vec::new();
-            while let Some(chunk) = answer.chunk().await.map_err(|error| Error::unreachable(&error, error.url()))? {
-                if body.len() + chunk.len() > MAX_ANSWER {
-                    return Err(Error::not_understood("it sent an answer of many megabytes"));
-                }
-                body.extend_from_slice(&chunk);
-            }
+            let body = body(answer, MAX_ANSWER).await?;
             if status.is_success() { Ok(body) } else { Err(of_rows(status.as_u16(), &body)) }
         };
         tokio::time::timeout(ANSWER, sending).await.map_err(|_| Error::silent())?

@@ -5,6 +5,7 @@ use std::io;
 use serde_json::Value;
 
 use crate::outgoing;
+use crate::supabase::path::Invalid;
 use crate::supabase::refusal::{Refusal, Why, refusal};
 use crate::words::{Secrets, plain};
 
@@ -104,6 +105,12 @@ impl Error {
 
     pub(super) fn silent() -> Self {
         Self::Timeout { message: "its answer began and did not go on".to_owned() }
+    }
+}
+
+impl From<Invalid> for Error {
+    fn from(Invalid(path): Invalid) -> Self {
+        Self::InvalidPath { path }
     }
 }
 

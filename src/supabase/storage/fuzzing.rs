@@ -23,14 +23,13 @@ static STORAGE: LazyLock<Storage> = LazyLock::new(|| {
 /// A path that is taken names its own object and no other place.
 pub fn path(data: &[u8]) {
     let path = String::from_utf8_lossy(data);
-    match STORAGE.object(&["object"], &path) {
+    match STORAGE.object("object", &path) {
         Ok(url) => {
             assert_eq!(url.origin().ascii_serialization(), "https://project.example");
             assert_eq!((url.query(), url.fragment()), (None, None), "{url}");
             let encoded = url.path().strip_prefix("/base/storage/v1/object/bucket/").expect("it lies in the bucket");
             assert_eq!(unescaped(encoded), path.as_bytes(), "{url}");
             assert_eq!(encoded.split('/').count(), path.split('/').count(), "{url}");
-            assert_eq!(path::encode(&path).expect("it was taken"), encoded);
         }
         Err(Error::InvalidPath { path }) => {
             assert!(path.len() <= 2_000 && path.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{path}");

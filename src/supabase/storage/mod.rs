@@ -1,18 +1,17 @@
 //! Supabase Storage: sources down, images up.
 //!
 //! Built on the crate `supabase-storage-rs`, with an HTTP client of our own in it (its limits of time, its User-Agent, and the key in both headers). Looking
-//! up the bucket, listing and signing are the crate's. Bytes go through the same client in requests of our own, because the crate holds whole bodies
-//! in memory, puts paths into addresses as they are, takes the refusals of some calls for successes, and sends a number as `cache-control`, which Storage
-//! stores word for word. Removing many objects in one request it can't do.
+//! up the bucket is the crate's. Bytes go through the same client in requests of our own, because the crate holds whole bodies in memory, puts paths into
+//! addresses as they are, takes the refusals of some calls for successes, and sends a number as `cache-control`, which Storage stores word for word.
+//! Removing many objects in one request it can't do.
 //!
 //! Not responsible for who may see a file (the worker's key sees all: check a path's owner before) nor for trying again. Its weakness: the crate's
-//! three calls hold an answer in memory whatever its size; they are made now and then and never for an image.
+//! call holds an answer in memory whatever its size; it is made now and then and never for an image.
 
 mod download;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-mod path;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -24,15 +23,15 @@ use reqwest::{Client, Response, Url};
 use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use supabase_storage_rs::models::{Column, FileSearchOptions, Order, SortBy, StorageClient};
+use supabase_storage_rs::models::StorageClient;
 use tokio::sync::Semaphore;
 
 use error::lost;
 use upload::Uploaders;
 
+use super::path;
 use crate::outgoing;
 
-pub use download::Downloaded;
 pub use error::Error;
 
 /// Storage removes so many objects in one request.
@@ -65,17 +64,6 @@ pub struct Settings {
 #[derive(Debug, thiserror::Error)]
 #[error("Storage can't be called: {0}")]
 pub struct Unusable(String);
-
-/// A line of a folder's listing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The name within the folder, without the folder's path.
-    pub name: String,
-    /// Whether it is a folder itself.
-    pub is_folder: bool,
-    /// When the object was made, as Storage writes it (RFC 3339); folders have no time.
-    pub created_at: Option<String>,
-}
 
 /// What a bucket takes, and who may read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,33 +137,12 @@ impl Storage {
         }
     }
 
-    /// Lists a folder by name, at most `limit` entries from the `offset`th on. An empty folder and one that is not there look the same.
-    pub async fn list(&self, folder: &str, limit: u32, offset: u32) -> Result<Vec<Entry>, Error> {
-        let sort_by = Some(SortBy { column: Column::Name, order: Order::Asc });
-        let options = FileSearchOptions { limit: Some(limit), offset: Some(offset), sort_by, search: None };
-        let files = self.inner.list_files(&self.settings.bucket, Some(folder), Some(options)).await;
-        let entry = |file: supabase_storage_rs::models::FileObject| Entry {
-            is_folder: file.id.is_none(),
-            name: file.name,
-            created_at: file.created_at,
-        };
-        Ok(files.map_err(|error| self.failed(error))?.into_iter().map(entry).collect())
-    }
-
-    /// An address that anyone may read the object at, for so long. Never store it: it is as good as a key.
-    pub async fn sign(&self, path: &str, expires: Duration) -> Result<Url, Error> {
-        let encoded = path::encode(path)?;
-        let signed = self.inner.create_signed_url(&self.settings.bucket, &encoded, expires.as_secs()).await;
-        let signed = signed.map_err(|error| self.failed(error))?;
-        let address = format!("{}/storage/v1{signed}", self.inner.project_url);
-        address.parse().map_err(|_| Error::not_understood("it signed an address that is none"))
-    }
-
     /// Removes objects; gives the paths of those that were there. What is not there, or not this key's to remove, is passed over.
     pub async fn remove(&self, paths: &[String]) -> Result<Vec<String>, Error> {
         let mut removed = Vec::new();
         for some in paths.chunks(MAX_REMOVED) {
-            let request = self.inner.client.delete(self.address(&["object", &self.settings.bucket]));
+            let address = path::address(&self.settings.url, ["object", &self.settings.bucket]);
+            let request = self.inner.client.delete(address);
             let response = request.json(&json!({ "prefixes": some })).send().await.map_err(|error| lost(&error))?;
             let objects = self.answer(response).await?;
             let objects =
@@ -185,20 +152,9 @@ impl Storage {
         Ok(removed)
     }
 
-    /// An address below `/storage/v1` of the project.
-    fn address(&self, segments: &[&str]) -> Url {
-        let mut url = self.settings.url.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(["storage", "v1"]).extend(segments);
-        }
-        url
-    }
-
     /// The address of an object, behind `what` is to be done with it.
-    fn object(&self, what: &[&str], path: &str) -> Result<Url, Error> {
-        path::check(path)?;
-        let segments = what.iter().copied().chain([self.settings.bucket.as_str()]).chain(path.split('/'));
-        Ok(self.address(&segments.collect::<Vec<_>>()))
+    fn object(&self, what: &str, path: &str) -> Result<Url, Error> {
+        Ok(path::object(&self.settings.url, what, &self.settings.bucket, path)?)
     }
 
     /// Reads an answer that is no file: JSON, or a refusal.

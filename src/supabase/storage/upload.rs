@@ -60,7 +60,7 @@ impl Storage {
     ///
     /// `cache_control` is kept as it is and sent with every download: `max-age=31536000, immutable` where a path is made from the content.
     pub async fn upload(&self, path: &str, mime: &str, body: Bytes, cache_control: &str) -> Result<(), Error> {
-        let address = self.object(&["object"], path)?;
+        let address = self.object("object", path)?;
         let client = self.uploaders.take()?;
         let over = Arc::new(AtomicBool::new(false));
         let _end = End(Arc::clone(&over));

@@ -59,38 +59,6 @@ async fn removing_tells_what_was_there() {
 }
 
 #[tokio::test]
-async fn a_listing_tells_folders_from_objects() {
-    let wire = Wire::bind().await;
-    let storage = storage(settings(&wire));
-    let body = r#"[{"name":"jobs","id":null,"created_at":null,"metadata":null},
-        {"name":"a.png","id":"1","created_at":"2026-11-22T10:00:00.000Z","metadata":{"eTag":"e","size":1,"mimetype":"image/png",
-        "cacheControl":"no-store","lastModified":"2026-11-22T10:00:00.000Z","contentLength":1,"httpStatusCode":200}}]"#;
-    let (result, request) = tokio::join!(storage.list("u/", 100, 200), wire.answer(answer("200 OK", JSON, body)));
-    let entries = result.unwrap();
-    assert_eq!((entries[0].name.as_str(), entries[0].is_folder, &entries[0].created_at), ("jobs", true, &None));
-    assert_eq!((entries[1].name.as_str(), entries[1].is_folder), ("a.png", false));
-    assert_eq!(entries[1].created_at.as_deref(), Some("2026-11-22T10:00:00.000Z"));
-    let sent: Value = serde_json::from_slice(&request.body).unwrap();
-    assert_eq!((&sent["prefix"], &sent["limit"], &sent["offset"]), (&json!("u/"), &json!(100), &json!(200)));
-    let refused = refusal("404", "Bucket not found", "Bucket not found");
-    let (result, _) = tokio::join!(storage.list("u", 1, 0), wire.answer(refused));
-    assert!(matches!(result, Err(Error::NoBucket { .. })), "{result:?}");
-}
-
-#[tokio::test]
-async fn a_signed_address_is_whole() {
-    let wire = Wire::bind().await;
-    let storage = storage(settings(&wire));
-    let body = r#"{"signedURL":"/object/sign/generated-carousels/u/a%20b.png?token=t"}"#;
-    let (result, request) =
-        tokio::join!(storage.sign("u/a b.png", Duration::from_secs(60)), wire.answer(answer("200 OK", JSON, body)));
-    assert_eq!(result.unwrap(), wire.url("/storage/v1/object/sign/generated-carousels/u/a%20b.png?token=t"));
-    let line = "POST /storage/v1/object/sign/generated-carousels/u/a%20b.png HTTP/1.1\r\n";
-    assert!(request.head.starts_with(line), "{}", request.head);
-    assert_eq!(request.body, br#"{"expiresIn":60}"#);
-}
-
-#[tokio::test]
 async fn a_check_names_what_is_wrong() {
     let wire = Wire::bind().await;
     let storage = storage(settings(&wire));

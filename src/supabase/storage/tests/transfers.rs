@@ -1,5 +1,3 @@
-use sha2::{Digest, Sha256};
-
 use super::*;
 
 #[tokio::test]
@@ -13,10 +11,8 @@ async fn a_download_is_the_object_byte_for_byte() {
         storage.download("u-1/sources/a b&c.png", &into, 2_000_003),
         wire.answer(answer("200 OK", "content-type: image/png\r\n", &object))
     );
-    let downloaded = result.unwrap();
+    assert_eq!(result.unwrap(), 2_000_003);
     assert!(std::fs::read(&into).unwrap() == object);
-    let sha256 = Sha256::digest(&object).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(downloaded, Downloaded { bytes: 2_000_003, mime: Some("image/png".into()), sha256 });
 
     let line = "GET /storage/v1/object/authenticated/generated-carousels/u-1/sources/a%20b&c.png HTTP/1.1\r\n";
     assert!(request.head.starts_with(line), "{}", request.head);
