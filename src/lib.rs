@@ -45,9 +45,9 @@ pub mod http;
 mod checks;
 
 pub mod cli;
-#[cfg(feature = "local")]
-pub mod local;
 pub mod migrations;
+#[cfg(feature = "local")]
+pub mod pages;
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

@@ -44,7 +44,7 @@ const TABLE: [(&str, &[&str]); 23] = [
     ("migrations", &[]),
     ("fuzzing", &["provider", "image", "supabase"]),
     ("cli", &["*"]),
-    ("local", &["*"]),
+    ("pages", &[]),
     ("main", &["*"]),
 ];
 
@@ -117,7 +117,7 @@ fn clients_are_made_in_one_place_and_the_one_of_postgrest_sends_nothing() {
             }
         }
         // Its builder is handed to `client`, and worded in one place.
-        if code.contains("postgrest::") && !name.starts_with("local") {
+        if code.contains("postgrest::") {
             assert!(name.starts_with("supabase"), "{} uses postgrest", name.display());
             worded += code.matches(".build().build()").count();
             let sent: Vec<_> = SENDING.iter().filter(|words| code.contains(**words)).collect();

@@ -127,7 +127,7 @@ const UNTOLD: [&str; 7] =
 fn every_package_of_npm_is_held_to_a_digest_but_for_those_that_have_none() {
     let mut untold = Vec::new();
     let locks = [
-        include_str!("../src/local/pages/package-lock.json"),
+        include_str!("../src/pages/package-lock.json"),
         include_str!("../supabase/local/package-lock.json"),
         include_str!("../benches/peers/package-lock.json"),
         include_str!("edge/package-lock.json"),

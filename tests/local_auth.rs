@@ -10,11 +10,11 @@ mod users;
 
 use std::sync::Arc;
 
-use carousel::local::install::{self, Runtime};
-use carousel::local::openai::OpenAi;
-use carousel::local::postgres::{ADMIN, Server};
-use carousel::local::stack::Stack;
-use carousel::local::{bootstrap, database};
+use carousel_local::install::{self, Runtime};
+use carousel_local::openai::OpenAi;
+use carousel_local::postgres::{ADMIN, Server};
+use carousel_local::stack::Stack;
+use carousel_local::{bootstrap, database};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;

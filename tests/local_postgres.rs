@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use carousel::local::postgres::{ADMIN, Options, Server};
-use carousel::local::{bootstrap, install};
+use carousel_local::postgres::{ADMIN, Options, Server};
+use carousel_local::{bootstrap, install};
 use tokio::sync::OnceCell;
 
 /// One server for this binary; it goes when the binary ends.

@@ -4,8 +4,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use carousel::local::stack::{Settings, Stack};
-use carousel::local::{database, install};
+use carousel_local::stack::{Settings, Stack};
+use carousel_local::{database, install};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use carousel::supabase::{Change, Subscription};
-use carousel::local::samples;
+use carousel_local::samples;
 use carousel::supabase::storage::Storage;
 use serde_json::json;
 

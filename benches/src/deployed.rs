@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::{Json, Router};
 use carousel::supabase::Project as Client;
 use carousel::listener::Listener;
-use carousel::local::stack::Stack;
+use carousel_local::stack::Stack;
 use carousel::pipeline::{self, Pipeline};
 use carousel::provider::{self, PriceTable, Provider};
 use carousel::queue;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use carousel::local::samples;
+use carousel_local::samples;
 use carousel::supabase::storage::Storage;
 
 use crate::deployed::{Program, storage_settings};

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use carousel::local::install::{self, Runtime};
-use carousel::local::openai::OpenAi;
-use carousel::local::postgres::{ADMIN, Options, Server};
-use carousel::local::stack::Stack;
-use carousel::local::{bootstrap, database};
+use carousel_local::install::{self, Runtime};
+use carousel_local::openai::OpenAi;
+use carousel_local::postgres::{ADMIN, Options, Server};
+use carousel_local::stack::Stack;
+use carousel_local::{bootstrap, database};
 use carousel::{migrations, queue, supabase};
 use tempfile::TempDir;
 use tokio_postgres::Client;

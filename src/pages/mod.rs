@@ -17,7 +17,7 @@ use axum::routing::get;
 use serde::Serialize;
 use url::Url;
 
-use super::install::Packages;
+use carousel_local::install::Packages;
 
 /// Files under `/image-generator/assets`, and the pages themselves.
 macro_rules! files {

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/local/pages");
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/pages");
 
 /// The files of the folder with one of these endings, as `files!` names them.
 fn present() -> BTreeSet<String> {

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use carousel::local::openai::{ApiError, Fault};
+use carousel_local::openai::{ApiError, Fault};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 

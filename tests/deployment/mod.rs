@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carousel::listener::Listener;
-use carousel::local::openai::OpenAi;
-use carousel::local::stack::Stack;
 use carousel::pipeline::{self, Pipeline};
 use carousel::provider::{self, PriceTable, Provider};
 use carousel::queue::{self, Queue};
 use carousel::supabase::storage::{self, Storage};
 use carousel::supabase::{self, Change, Subscription};
 use carousel::worker;
+use carousel_local::openai::OpenAi;
+use carousel_local::stack::Stack;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;

@@ -50,7 +50,7 @@ impl Function {
 async fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(deno().await);
     command.args(arguments).env_clear().envs([("NO_COLOR", "1"), ("DENO_NO_UPDATE_CHECK", "1")]);
-    command.env("DENO_DIR", carousel::local::install::home().join("deno"));
+    command.env("DENO_DIR", carousel_local::install::home().join("deno"));
     command
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use carousel::local::openai::{ApiError, Fault, RetryAfter};
+use carousel_local::openai::{ApiError, Fault, RetryAfter};
 
 use crate::invariants::{Cost, check};
 use crate::scene::{Request, Scene, soon};

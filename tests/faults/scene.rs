@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-use carousel::local::openai::{OpenAi, Settings};
+use carousel_local::openai::{OpenAi, Settings};
 use serde_json::{Value, json};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
@@ -100,7 +100,7 @@ impl Scene {
         loop {
             if admin.as_ref().is_none_or(Client::is_closed) {
                 let server = &self.deployment.project.shared.server;
-                *admin = server.connect(carousel::local::postgres::ADMIN, &self.deployment.project.database).await.ok();
+                *admin = server.connect(carousel_local::postgres::ADMIN, &self.deployment.project.database).await.ok();
             }
             let answer = match admin.as_ref() {
                 Some(client) => client.query(sql, values).await,

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use carousel::local::install::{self, Runtime};
-use carousel::local::postgres::{Options, Server};
 use carousel::migrations;
+use carousel_local::install::{self, Runtime};
+use carousel_local::postgres::{Options, Server};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 

@@ -1,7 +1,7 @@
 //! The named steps of the pipeline, each reached on demand and without a hook in the product: something that the worker needs at this
 //! step (a request, an answer, a row's lock) is kept back.
 
-use carousel::local::storage::faults::Stall;
+use carousel_local::storage::faults::Stall;
 use reqwest::Method;
 use tokio_postgres::Client;
 

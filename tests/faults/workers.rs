@@ -71,7 +71,7 @@ async fn a_poisonous_job_keeps_what_it_had_with_its_price() {
 
 #[tokio::test]
 async fn a_cancelled_job_whose_worker_is_lost_ends_cancelled_with_its_counters() {
-    use carousel::local::openai::{ApiError, Fault};
+    use carousel_local::openai::{ApiError, Fault};
     let scene = Scene::new().await;
     scene.deployment.openai.faults().on("Slide 1 of 3", 1, Fault::Refused(ApiError::moderation_blocked()));
     let mut first = scene.worker().await;

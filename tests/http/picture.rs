@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use carousel::http::Settings;
-use carousel::local::openai::{ApiError, Fault};
+use carousel_local::openai::{ApiError, Fault};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 

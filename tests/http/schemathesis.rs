@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use carousel::local::install;
+use carousel_local::install;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 

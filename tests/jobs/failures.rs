@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use carousel::local::openai::{ApiError, Fault, RetryAfter};
+use carousel_local::openai::{ApiError, Fault, RetryAfter};
 use serde_json::{Value, json};
 
 use crate::deployment::{Deployment, Person};

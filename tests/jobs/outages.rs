@@ -1,7 +1,7 @@
 //! What is wrong with the provider or the bucket as a whole: paid for as rarely as can be, and no job's fault.
 
 use axum::http::{Method, StatusCode};
-use carousel::local::openai::{ApiError, Fault};
+use carousel_local::openai::{ApiError, Fault};
 use serde_json::{Value, json};
 
 use crate::deployment::{Deployment, Person};
@@ -218,7 +218,7 @@ async fn what_the_provider_says_to_a_chosen_model_keeps_nobody_elses_job_waiting
     let _worker = deployment.start(pipeline, worker);
     let (busy, other) = (deployment.person().await, deployment.person().await);
     let (source, others) = (busy.photo().await, other.photo().await);
-    let hour = carousel::local::openai::RetryAfter::Seconds(3600);
+    let hour = carousel_local::openai::RetryAfter::Seconds(3600);
     let limited = ApiError::rate_limit_exceeded("gpt-image-2.5-flare", 5, 1, std::time::Duration::from_secs(3600));
     let refusals = [
         ApiError::insufficient_quota("insufficient_quota"),

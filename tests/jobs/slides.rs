@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use carousel::image;
 use carousel::job::Size;
-use carousel::local::openai::{ApiError, Fault};
+use carousel_local::openai::{ApiError, Fault};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

@@ -165,8 +165,8 @@ async fn large_bodies_pass_whole_both_ways() {
 
 #[tokio::test]
 async fn a_gateway_whose_postgrest_is_gone_says_so() {
-    use carousel::local::caller::Keys;
-    use carousel::local::gateway::{Services, router};
+    use carousel_local::caller::Keys;
+    use carousel_local::gateway::{Services, router};
     use std::sync::Arc;
 
     let keys = Keys::new(&Keys::generate(), "publishable".into(), "secret".into(), "here".into()).unwrap();

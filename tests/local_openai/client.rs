@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use carousel::local::openai::{OpenAi, router};
+use carousel_local::openai::{OpenAi, router};
 use image::{DynamicImage, ImageFormat, RgbImage};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Response, StatusCode};

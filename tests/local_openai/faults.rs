@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use carousel::local::openai::{ApiError, Fault, RetryAfter};
+use carousel_local::openai::{ApiError, Fault, RetryAfter};
 use image::ImageFormat;
 use serde_json::Value;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use carousel::local::openai::{OpenAi, Settings};
+use carousel_local::openai::{OpenAi, Settings};
 
 use crate::client::{Client, KEY, edit};
 

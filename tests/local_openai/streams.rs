@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use carousel::local::openai::{ApiError, Fault};
+use carousel_local::openai::{ApiError, Fault};
 use futures::StreamExt as _;
 use image::ImageFormat;
 use serde_json::Value;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carousel::local::caller::Keys;
-use carousel::local::postgres::{ADMIN, Server};
-use carousel::local::realtime::{Realtime, router};
-use carousel::local::{bootstrap, database, install};
 use carousel::supabase::{self, Change, Error, Event, Subscription};
+use carousel_local::caller::Keys;
+use carousel_local::postgres::{ADMIN, Server};
+use carousel_local::realtime::{Realtime, router};
+use carousel_local::{bootstrap, database, install};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::sync::OnceCell;

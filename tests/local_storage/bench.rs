@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use carousel::local::caller::Keys;
-use carousel::local::postgres::{ADMIN, Server};
-use carousel::local::storage::{Storage, router};
-use carousel::local::{bootstrap, database, install};
+use carousel_local::caller::Keys;
+use carousel_local::postgres::{ADMIN, Server};
+use carousel_local::storage::{Storage, router};
+use carousel_local::{bootstrap, database, install};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;

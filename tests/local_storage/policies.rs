@@ -1,6 +1,6 @@
 //! Policies: the database decides, and the answers say so as the real server does.
 
-use carousel::local::postgres::ADMIN;
+use carousel_local::postgres::ADMIN;
 use reqwest::Method;
 use serde_json::{Value, json};
 

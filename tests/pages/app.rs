@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use carousel::local::install::{self, Packages};
-use carousel::local::pages::{self, Demo};
+use carousel::pages::{self, Demo};
+use carousel_local::install::{self, Packages};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;

@@ -12,7 +12,7 @@ mod script;
 
 use std::time::Duration;
 
-use carousel::local::openai::{ApiError, Fault, OpenAi, Settings};
+use carousel_local::openai::{ApiError, Fault, OpenAi, Settings};
 
 use crate::app::App;
 use crate::deployment::{Deployment, OPENAI_KEY};

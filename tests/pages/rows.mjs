@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Rows } from '../../src/local/pages/project/rows.js';
+import { Rows } from '../../src/pages/project/rows.js';
 import { claim, report } from '../supabase_js/claims.mjs';
 
 const insert = (row) => ({ eventType: 'INSERT', new: row, old: {} });

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use carousel::local::bootstrap;
-use carousel::local::install::{self, Runtime};
-use carousel::local::postgres::{ADMIN, Server};
 use carousel::migrations;
+use carousel_local::bootstrap;
+use carousel_local::install::{self, Runtime};
+use carousel_local::postgres::{ADMIN, Server};
 use tokio::sync::OnceCell;
 use tokio_postgres::Client;
 use uuid::Uuid;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use carousel::cli::Cli;
-use carousel::local::install;
+use carousel_local::install;
 use clap::{CommandFactory, Parser};
 
 use crate::{blocks, file, pages, table};
@@ -123,7 +123,7 @@ async fn every_command_of_the_supabase_cli_is_one_that_it_knows() {
 fn the_first_test_command_runs_all_tests_and_the_checks_use_it() {
     let page = file("README.md");
     let first = page.lines().find(|line| line.starts_with("cargo test")).expect("the page says how to test");
-    assert_eq!(first, "cargo test");
+    assert_eq!(first, "cargo test --workspace");
     let checks = file(".ci/run");
     assert!(checks.contains("README.md") && checks.contains("cargo test"));
     assert!(checks.contains("-- dev --once"), "the first command of the page is run by the checks");

@@ -1,7 +1,7 @@
 //! The way over from an app that had tables of our names before, and the way back.
 
-use carousel::local::postgres::ADMIN;
 use carousel::migrations::{self, Adoption};
+use carousel_local::postgres::ADMIN;
 use tokio_postgres::Client;
 use uuid::Uuid;
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use carousel::local::postgres::ADMIN;
 use carousel::migrations::{self, MIGRATIONS};
+use carousel_local::postgres::ADMIN;
 use tokio_postgres::Client;
 
 use crate::catalog;

@@ -1,8 +1,8 @@
 //! The private channel of each person: what the database sends there, who may listen, and that it never stands in a write's way.
 
-use carousel::local::bootstrap;
-use carousel::local::postgres::ADMIN;
 use carousel::migrations;
+use carousel_local::bootstrap;
+use carousel_local::postgres::ADMIN;
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 use uuid::Uuid;

@@ -211,7 +211,7 @@ async fn postgres_and_the_worker_read_the_views_and_nobody_else() {
     let project = Project::new().await;
     let user = project.user().await;
     insert_job(&project.signed_in(user).await, user, &[]).await.unwrap();
-    let worker = carousel::local::database::connect(&project.worker_url()).await.unwrap();
+    let worker = carousel_local::database::connect(&project.worker_url()).await.unwrap();
     let service = project.anonymous().await;
     service.batch_execute("set role service_role").await.unwrap();
     let clients = [project.anonymous().await, project.signed_in(user).await, service];

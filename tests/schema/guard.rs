@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use carousel::local::postgres::{ADMIN, Server};
 use carousel::migrations::{self, MIGRATIONS};
+use carousel_local::postgres::{ADMIN, Server};
 use tokio_postgres::Client;
 
 use crate::catalog;

@@ -1,7 +1,7 @@
 //! `supabase db push` and `carousel migrate` give the same schema, and each knows what the other has applied.
 
-use carousel::local::postgres::ADMIN;
 use carousel::migrations::{self, MIGRATIONS};
+use carousel_local::postgres::ADMIN;
 use tokio_postgres::Client;
 
 use crate::catalog;

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use carousel::local::postgres::{ADMIN, Server};
+use carousel_local::postgres::{ADMIN, Server};
 
 use crate::catalog;
 use crate::project::{fresh, shared};

@@ -10,7 +10,7 @@ const TYPES: [&str; 8] = ["uuid", "text", "jsonb", "int4", "int8", "numeric", "t
 
 /// A connection of the worker's own role in which each of these types has a check that says who runs it.
 async fn armed(project: &Project) -> tokio_postgres::Client {
-    let worker = carousel::local::database::connect(&project.worker_url()).await.expect("the worker may connect");
+    let worker = carousel_local::database::connect(&project.worker_url()).await.expect("the worker may connect");
     let who = "create function pg_temp.tell_who() returns boolean language plpgsql as
         'begin raise exception ''run by %'', current_user; end'";
     worker.batch_execute(who).await.unwrap();

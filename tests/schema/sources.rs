@@ -161,7 +161,7 @@ async fn a_row_that_names_a_source_on_its_way_out_is_refused() {
     let project = Project::new().await;
     let queue = queue(&project);
     let (user, client) = ended_template(&project).await;
-    let worker = carousel::local::database::connect(&project.worker_url()).await.unwrap();
+    let worker = carousel_local::database::connect(&project.worker_url()).await.unwrap();
     project.owner.batch_execute("update carousel_private.storage_cleanup set due_at = now()").await.unwrap();
     worker.batch_execute("begin").await.unwrap();
     let take = include_str!("../../sql/take_cleanup.sql");

@@ -32,7 +32,7 @@ async fn refusals(role: &Client) -> Vec<String> {
 #[tokio::test]
 async fn the_workers_role_and_postgres_may_run_every_statement() {
     let project = Project::new().await;
-    let worker = carousel::local::database::connect(&project.worker_url()).await.expect("the worker may connect");
+    let worker = carousel_local::database::connect(&project.worker_url()).await.expect("the worker may connect");
     assert_eq!(refusals(&worker).await, Vec::<String>::new());
     assert_eq!(refusals(&project.owner).await, Vec::<String>::new());
     project
@@ -72,7 +72,7 @@ async fn no_statement_reads_as_a_whole_what_grows_for_ever() {
     let project = Project::new().await;
     // The tables are empty and known to be: a plan that is made now is kept while they grow.
     project.owner.batch_execute("analyze").await.unwrap();
-    let worker = carousel::local::database::connect(&project.worker_url()).await.unwrap();
+    let worker = carousel_local::database::connect(&project.worker_url()).await.unwrap();
     worker.batch_execute(carousel::queue::LOOK_UP).await.unwrap();
     let (mut scanned, mut whole) = (0, Vec::new());
     for (name, statement) in statements() {

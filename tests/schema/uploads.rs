@@ -155,7 +155,7 @@ async fn a_removal_never_overtakes_an_upload_that_is_written_down_again() {
 
     aged(&project, "25 hours").await;
     assert_eq!(swept(&project, &queue).await.len(), 1);
-    let worker = carousel::local::database::connect(&project.worker_url()).await.unwrap();
+    let worker = carousel_local::database::connect(&project.worker_url()).await.unwrap();
     worker.batch_execute("begin").await.unwrap();
     let take = include_str!("../../sql/take_cleanup.sql");
     assert_eq!(worker.query(take, &[&100_i64, &PAUSE.as_secs_f64()]).await.unwrap().len(), 1);

@@ -9,8 +9,8 @@ mod deployment;
 mod project;
 mod script;
 
-use carousel::local::install::Packages;
-use carousel::local::openai::{OpenAi, Settings};
+use carousel_local::install::Packages;
+use carousel_local::openai::{OpenAi, Settings};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use carousel::local::install::{self, Packages};
-use carousel::local::openai::{ApiError, Fault};
+use carousel_local::install::{self, Packages};
+use carousel_local::openai::{ApiError, Fault};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;

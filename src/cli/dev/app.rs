@@ -10,8 +10,9 @@ use super::super::api::readiness;
 use super::person;
 use super::project::Project;
 use crate::http::{self, Door};
-use crate::local::stack::listener::{Served, by_own_name, listen};
-use crate::local::{install, pages};
+use crate::pages;
+use carousel_local::install;
+use carousel_local::stack::listener::{Served, by_own_name, listen};
 
 /// A port that was taken for the app.
 pub(super) struct App(TcpListener);

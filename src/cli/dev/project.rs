@@ -7,11 +7,11 @@ use url::Url;
 
 use super::super::worker::WorkerCommand;
 use super::Dev;
-use crate::local::openai::{self, OpenAi};
-use crate::local::pages::Demo;
-use crate::local::stack::{self, Stack};
-use crate::local::{database, install};
 use crate::migrations;
+use crate::pages::Demo;
+use carousel_local::openai::{self, OpenAi};
+use carousel_local::stack::{self, Stack};
+use carousel_local::{database, install};
 
 /// A project with the schema applied, and how to reach it.
 pub(super) struct Project {

@@ -17,8 +17,8 @@ use super::person::Person;
 use super::project::Project;
 use crate::client::{Image, Status};
 use crate::image;
-use crate::local::samples;
 use crate::supabase::{Change, Subscription};
+use carousel_local::samples;
 
 /// How long Realtime may take to tell what the rows say already.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 
 use super::process::is_root;
 
-const PACKAGE: &str = include_str!("../../supabase/local/package.json");
-const LOCK: &str = include_str!("../../supabase/local/package-lock.json");
+const PACKAGE: &str = include_str!("../package.json");
+const LOCK: &str = include_str!("../package-lock.json");
 
 /// Written last: a runtime without it is an installation that was cut short.
 const COMPLETE: &str = "complete";

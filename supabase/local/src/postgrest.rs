@@ -9,7 +9,6 @@ use serde_json::json;
 use super::caller::Keys;
 use super::postgres::free_port;
 use super::process::{Process, Program, User};
-use crate::outgoing;
 
 /// How long it may take to start, and to come back when its database was away: it looks again after up to 32 seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,6 +29,11 @@ pub struct Settings<'a> {
     pub keys: &'a Keys,
     /// Where it writes what it has to say.
     pub log: PathBuf,
+}
+
+/// A client for PostgREST. It runs on this machine, where no proxy leads, and what it answers is passed on as it comes.
+pub(crate) fn client() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none())
 }
 
 impl PostgRest {
@@ -72,7 +76,7 @@ impl PostgRest {
             remove_after: None,
         })?;
         let url = format!("http://127.0.0.1:{port}");
-        let client = outgoing::client(&[])?.timeout(Duration::from_secs(5)).build()?;
+        let client = client().timeout(Duration::from_secs(5)).build()?;
         let token = settings.keys.sign(&json!({ "role": "anon" }))?;
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -102,7 +106,7 @@ impl PostgRest {
 
     /// Waits until `table` is in the schema that it has read.
     pub(super) async fn until_served(&self, table: &str, keys: &Keys) -> anyhow::Result<()> {
-        let client = outgoing::client(&[])?.timeout(Duration::from_secs(5)).build()?;
+        let client = client().timeout(Duration::from_secs(5)).build()?;
         let token = keys.sign(&json!({ "role": "anon" }))?;
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {

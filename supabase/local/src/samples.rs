@@ -9,7 +9,7 @@ use image::imageops::FilterType;
 use image::{DynamicImage, ImageFormat, ImageResult, RgbImage};
 
 use super::canvas::Canvas;
-use crate::job::Format;
+use crate::format::Format;
 
 /// A sample photo as a person would choose it from a folder.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! The whole of a local Supabase: one database behind one gateway, with all that stands between them, and OpenAI's stand-in beside it.
 
-pub(crate) mod listener;
+pub mod listener;
 mod place;
 
 use std::convert::identity;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use carousel::local::openai::Fault;
+use carousel_local::openai::Fault;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use serde_json::json;
@@ -195,7 +195,7 @@ impl<'a> Load<'a> {
 
 /// One way for the provider to fail, at random.
 pub fn provider_fault(random: &mut StdRng) -> Fault {
-    use carousel::local::openai::{ApiError, RetryAfter};
+    use carousel_local::openai::{ApiError, RetryAfter};
     let limited = ApiError::rate_limit_exceeded("gpt-image-2", 5, 1, std::time::Duration::from_millis(300));
     match random.random_range(0..13) {
         0 => Fault::Refused(limited.retry_after(RetryAfter::Millis(300))),

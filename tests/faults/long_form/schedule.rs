@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use carousel::local::storage::faults::Stall;
+use carousel_local::storage::faults::Stall;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use reqwest::{Method, StatusCode};

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::refusal::Refusal;
 use super::users;
-use crate::local::caller::Keys;
+use crate::caller::Keys;
 
 /// Seconds that an access token is good for.
 const LIFETIME: i64 = 3600;

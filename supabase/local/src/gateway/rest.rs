@@ -14,8 +14,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use super::message;
-use crate::local::caller::{Keys, Refused};
-use crate::outgoing;
+use crate::caller::{Keys, Refused};
 
 /// How `extensions.safeupdate()` hears of a request without a filter.
 const WITHOUT_FILTER: HeaderName = HeaderName::from_static("x-without-filter");
@@ -29,7 +28,7 @@ struct Rest {
 
 /// Routes of `/rest/v1`, without the prefix. `upstream` is PostgREST's own address.
 pub(super) fn router(keys: Arc<Keys>, upstream: String) -> anyhow::Result<Router> {
-    let client = outgoing::client(&[])?.build()?;
+    let client = crate::postgrest::client().build()?;
     Ok(Router::new().fallback(pass_on).with_state(Rest { keys, upstream, client }))
 }
 

@@ -8,9 +8,10 @@ use time::Date;
 
 use super::error::ApiError;
 use super::form::{Form, Picture};
+use super::model::Size;
 use super::model::{self, Generation};
 use super::usage::Usage;
-use crate::job::{Format, Size};
+use crate::format::Format;
 
 /// Characters of the longest prompt.
 pub(super) const LONGEST_PROMPT: usize = 32_000;

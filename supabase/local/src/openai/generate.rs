@@ -16,7 +16,7 @@ use super::edit::Edit;
 use super::error::ApiError;
 use super::fault::Fault;
 use super::picture::{self, Motif};
-use crate::job::Format;
+use crate::format::Format;
 
 /// An edit that is being made.
 pub(super) struct Generation {

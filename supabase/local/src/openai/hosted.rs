@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use crate::job::Format;
+use crate::format::Format;
 
 /// Pictures that are kept; an older one is forgotten, as the real links expire.
 const KEPT: usize = 32;

@@ -1,9 +1,25 @@
 //! The image models: which exist on a given day, and what each can do.
 
+use std::fmt;
+
 use time::{Date, macros::date};
 
 use super::error::ApiError;
-use crate::job::Size;
+
+/// Width and height of a picture in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Size {
+    /// Pixels from left to right.
+    pub(super) width: u32,
+    /// Pixels from top to bottom.
+    pub(super) height: u32,
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
 
 /// An image model.
 #[derive(Debug)]

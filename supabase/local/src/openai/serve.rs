@@ -16,8 +16,8 @@ use super::error::{ApiError, RetryAfter};
 use super::fault::Fault;
 use super::form::Form;
 use super::generate::{Generation, reset};
+use super::model::Size;
 use super::{OpenAi, model};
-use crate::job::Size;
 
 /// The service, with paths from the root: `/v1/images/edits`, `/v1/models`.
 pub fn router(openai: OpenAi) -> Router {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::job::Size;
+use super::model::Size;
 
 /// Tokens of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

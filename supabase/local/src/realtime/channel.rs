@@ -13,7 +13,7 @@ use super::policy::{self, Extension};
 use super::token::{Admission, admit};
 use super::wire::{Message, Payload};
 use super::{Inner, binding};
-use crate::local::caller::Caller;
+use crate::caller::Caller;
 
 /// A channel that was joined. Dropping it leaves.
 pub struct Channel {

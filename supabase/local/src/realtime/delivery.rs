@@ -10,8 +10,8 @@ use super::binding::{Binding, Filter};
 use super::hub::{Hub, Subscriber};
 use super::pgoutput::{Action, Change};
 use super::row::{self, Column, Table, Values};
-use crate::local::caller::Caller;
-use crate::local::database::as_caller;
+use crate::caller::Caller;
+use crate::database::as_caller;
 
 /// Sends a change to everyone who listens to its table, wants it and may see it. What PostgreSQL refuses for one subscriber doesn't
 /// keep the change from the others.

@@ -14,7 +14,7 @@ use super::hub::Room;
 use super::policy::{self, Extension};
 use super::wire::{Payload, Version};
 use super::{Realtime, socket};
-use crate::local::caller::{Caller, Refused};
+use crate::caller::{Caller, Refused};
 
 /// 3 MB, what a hosted project takes in one message.
 const MAX_BODY: usize = 3_000_000;

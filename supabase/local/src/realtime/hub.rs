@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::binding::Binding;
 use super::presence::Presences;
 use super::wire::{Message, Payload};
-use crate::local::caller::Caller;
+use crate::caller::Caller;
 
 /// A channel as all its members share it. A private and a public channel of one name are two rooms.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -9,7 +9,7 @@ use super::binding::Binding;
 use super::channel::NO_DATABASE;
 use super::hub::{Member, Subscriber};
 use super::{Inner, published};
-use crate::local::caller::Caller;
+use crate::caller::Caller;
 
 /// What a channel is to hear of the database, and as whom.
 pub struct Listening {

@@ -4,8 +4,8 @@ use deadpool_postgres::Pool;
 use tokio_postgres::Transaction;
 use tokio_postgres::error::SqlState;
 
-use crate::local::caller::Caller;
-use crate::local::database::as_caller;
+use crate::caller::Caller;
+use crate::database::as_caller;
 
 /// What a channel is used for; policies tell the two apart by the column `extension`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

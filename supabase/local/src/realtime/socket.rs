@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::Inner;
 use super::channel::{Channel, Next};
 use super::wire::{Message, Version};
-use crate::local::caller::Caller;
+use crate::caller::Caller;
 
 /// Serves a websocket until the client closes it or the server stops.
 pub(super) async fn serve(inner: Arc<Inner>, websocket: WebSocket, version: Version, caller: Caller) {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::local::caller::{Caller, Keys};
+use crate::caller::{Caller, Keys};
 
 /// A caller whose token was checked.
 #[derive(Clone, Debug)]

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Takes a port; 0 lets the system choose. `option` is the one by which a person chooses another.
-pub(crate) async fn listen(port: u16, option: &str) -> anyhow::Result<TcpListener> {
+pub async fn listen(port: u16, option: &str) -> anyhow::Result<TcpListener> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
             bail!("port {port} is taken: choose another with {option}")
@@ -34,7 +34,7 @@ pub(super) fn url(listener: &TcpListener) -> anyhow::Result<String> {
 }
 
 /// The router for who asks by a name of this machine alone.
-pub(crate) fn by_own_name(router: Router) -> Router {
+pub fn by_own_name(router: Router) -> Router {
     router.layer(middleware::from_fn(require_own_name))
 }
 
@@ -53,15 +53,16 @@ fn is_own(named: &Authority) -> bool {
 }
 
 /// A router that is being served.
-pub(crate) struct Served {
+pub struct Served {
     /// Where, without a path.
-    pub(crate) url: String,
+    pub url: String,
     task: JoinHandle<()>,
     stopping: DropGuard,
 }
 
 impl Served {
-    pub(crate) fn start(listener: TcpListener, router: Router) -> anyhow::Result<Self> {
+    /// Serves `router` until what it returns is dropped.
+    pub fn start(listener: TcpListener, router: Router) -> anyhow::Result<Self> {
         let url = url(&listener)?;
         // An answer goes out in several writes; none of them is to wait until the client has confirmed the one before (40 ms).
         let listener = listener.tap_io(|connection| {

@@ -12,8 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::local::caller::Keys;
-use crate::local::install::create_open_directory;
+use crate::caller::Keys;
+use crate::install::create_open_directory;
 
 /// Locked while a stack runs. A directory that has it is a stack's.
 const LOCK: &str = "stack.lock";

@@ -16,7 +16,7 @@ use tokio_util::io::ReaderStream;
 use super::refusal::Refusal;
 use super::rows::{self, Stored};
 use super::{Storage, as_caller, begin};
-use crate::local::caller::Caller;
+use crate::caller::Caller;
 
 /// What a download's URL may say beside the path.
 #[derive(Deserialize)]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 use super::{Storage, begin, rows};
-use crate::local::caller::Caller;
+use crate::caller::Caller;
 
 #[derive(Deserialize)]
 pub(super) struct Prefixes {

@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::refusal::Refusal;
-use crate::local::caller::Caller;
+use crate::caller::Caller;
 
 /// A row of `storage.objects` as answers show it.
 const ROW: &str = "jsonb_build_object(

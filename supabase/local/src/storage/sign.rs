@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use super::refusal::Refusal;
 use super::upload::{Target, wants_upsert};
 use super::{Storage, begin, rows};
-use crate::local::caller::Refused;
+use crate::caller::Refused;
 
 /// How long a URL for an upload holds, in seconds.
 const UPLOAD_SECONDS: i64 = 2 * 60 * 60;

@@ -17,7 +17,7 @@ use super::files::Arrived;
 use super::refusal::Refusal;
 use super::rows::{self, Bucket, NewObject};
 use super::{Storage, as_caller, begin, names};
-use crate::local::caller::Caller;
+use crate::caller::Caller;
 
 mod body;
 

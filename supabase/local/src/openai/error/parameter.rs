@@ -3,21 +3,21 @@
 use super::{ApiError, REQUEST, USER};
 
 impl ApiError {
-    pub(in crate::local::openai) fn missing_parameter(param: &str) -> Self {
+    pub(in crate::openai) fn missing_parameter(param: &str) -> Self {
         let message = format!("Missing required parameter: '{param}'.");
         Self::new(400, REQUEST, "missing_required_parameter", message).on(param)
     }
 
-    pub(in crate::local::openai) fn unknown_parameter(param: &str) -> Self {
+    pub(in crate::openai) fn unknown_parameter(param: &str) -> Self {
         Self::new(400, REQUEST, "unknown_parameter", format!("Unknown parameter: '{param}'.")).on(param)
     }
 
-    pub(in crate::local::openai) fn unsupported_parameter(param: &str) -> Self {
+    pub(in crate::openai) fn unsupported_parameter(param: &str) -> Self {
         let message = format!("Unsupported parameter: '{param}' is not supported with this model.");
         Self::new(400, REQUEST, "unsupported_parameter", message).on(param)
     }
 
-    pub(in crate::local::openai) fn duplicate_parameter(param: &str) -> Self {
+    pub(in crate::openai) fn duplicate_parameter(param: &str) -> Self {
         let message = format!(
             "Duplicate parameter: '{param}'. You provided multiple values for this parameter, whereas only one is allowed. If you \
              are trying to provide a list of values, use the array syntax instead e.g. '{param}[]=<value>'."
@@ -25,7 +25,7 @@ impl ApiError {
         Self::new(400, REQUEST, "duplicate_parameter", message).on(param)
     }
 
-    pub(in crate::local::openai) fn string_above_max_length(param: &str, limit: usize, length: usize) -> Self {
+    pub(in crate::openai) fn string_above_max_length(param: &str, limit: usize, length: usize) -> Self {
         let message = format!(
             "Invalid '{param}': string too long. Expected a string with maximum length {limit}, but got a string with length \
              {length} instead."
@@ -33,19 +33,19 @@ impl ApiError {
         Self::new(400, REQUEST, "string_above_max_length", message).on(param)
     }
 
-    pub(in crate::local::openai) fn empty_string(param: &str) -> Self {
+    pub(in crate::openai) fn empty_string(param: &str) -> Self {
         let message = format!(
             "Invalid '{param}': empty string. Expected a string with minimum length 1, but got an empty string instead."
         );
         Self::new(400, REQUEST, "empty_string", message).on(param)
     }
 
-    pub(in crate::local::openai) fn invalid_type(param: &str, expected: &str) -> Self {
+    pub(in crate::openai) fn invalid_type(param: &str, expected: &str) -> Self {
         let message = format!("Invalid type for '{param}': expected {expected}, but got a string instead.");
         Self::new(400, REQUEST, "invalid_type", message).on(param)
     }
 
-    pub(in crate::local::openai) fn integer_out_of_range(param: &str, got: i64, lowest: i64, highest: i64) -> Self {
+    pub(in crate::openai) fn integer_out_of_range(param: &str, got: i64, lowest: i64, highest: i64) -> Self {
         let (side, code, bound) = if got < lowest {
             ("below minimum", "integer_below_min_value", format!(">= {lowest}"))
         } else {
@@ -56,7 +56,7 @@ impl ApiError {
         Self::new(400, REQUEST, code, message).on(param)
     }
 
-    pub(in crate::local::openai) fn invalid_value(param: &str, value: &str, known: &[&str]) -> Self {
+    pub(in crate::openai) fn invalid_value(param: &str, value: &str, known: &[&str]) -> Self {
         let known: Vec<String> = known.iter().map(|known| format!("'{known}'")).collect();
         let known = match known.split_last() {
             Some((last, rest)) if !rest.is_empty() => format!("{}, and {last}", rest.join(", ")),
@@ -66,7 +66,7 @@ impl ApiError {
         Self::new(400, REQUEST, "invalid_value", message).on(param)
     }
 
-    pub(in crate::local::openai) fn array_too_long(param: &str, limit: usize, length: usize) -> Self {
+    pub(in crate::openai) fn array_too_long(param: &str, limit: usize, length: usize) -> Self {
         let message = format!(
             "Invalid '{param}': array too long. Expected an array with maximum length {limit}, but got an array with length \
              {length} instead."
@@ -74,35 +74,35 @@ impl ApiError {
         Self::new(400, REQUEST, "array_above_max_length", message).on(param)
     }
 
-    pub(in crate::local::openai) fn file_too_large(param: &str, megabytes: u64) -> Self {
+    pub(in crate::openai) fn file_too_large(param: &str, megabytes: u64) -> Self {
         let message = format!("Invalid file '{param}': file too large. Each image must be less than {megabytes}MB.");
         Self::new(400, REQUEST, "file_too_large", message).on(param)
     }
 
-    pub(in crate::local::openai) fn transparent_model() -> Self {
+    pub(in crate::openai) fn transparent_model() -> Self {
         Self::new(400, USER, "invalid_value", "Transparent background is not supported for this model.")
             .on("background")
     }
 
-    pub(in crate::local::openai) fn transparent_jpeg() -> Self {
+    pub(in crate::openai) fn transparent_jpeg() -> Self {
         let message = "Transparent background is not supported for JPEG output format";
         Self::new(400, USER, "invalid_transparent_background_output_format", message)
     }
 
-    pub(in crate::local::openai) fn compressed_png() -> Self {
+    pub(in crate::openai) fn compressed_png() -> Self {
         let message = "Compression less than 100 is not supported for PNG output format";
         Self::new(400, USER, "invalid_png_output_compression", message)
     }
 
-    pub(in crate::local::openai) fn invalid_mask(reason: &str) -> Self {
+    pub(in crate::openai) fn invalid_mask(reason: &str) -> Self {
         Self::new(400, USER, "invalid_mask_image_format", format!("Invalid mask image format - {reason}"))
     }
 
-    pub(in crate::local::openai) fn malformed(message: impl Into<String>) -> Self {
+    pub(in crate::openai) fn malformed(message: impl Into<String>) -> Self {
         Self::new(400, REQUEST, None, message)
     }
 
-    pub(in crate::local::openai) fn body_too_large() -> Self {
+    pub(in crate::openai) fn body_too_large() -> Self {
         Self::new(413, REQUEST, None, "Request body too large")
     }
 

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder as _, ImageError, ImageReader, RgbImage};
 
-use crate::job::Size;
+use crate::openai::model::Size;
 
 /// Bytes of cut pictures that are kept: a job of three sources in three ratios fits.
 const KEPT_BYTES: usize = 64 << 20;
 
 /// The pictures that were used last.
 #[derive(Default)]
-pub(in crate::local::openai) struct Bases {
+pub(in crate::openai) struct Bases {
     kept: Mutex<Kept>,
 }
 
@@ -28,12 +28,7 @@ impl Bases {
     /// The picture in `source`, turned upright and cut to fill `size`. Slow: call it where blocking is allowed.
     ///
     /// Two calls that want the same picture at once wait for one decoding.
-    pub(in crate::local::openai) fn get(
-        &self,
-        sha256: &str,
-        source: &[u8],
-        size: Size,
-    ) -> Result<Arc<RgbImage>, ImageError> {
+    pub(in crate::openai) fn get(&self, sha256: &str, source: &[u8], size: Size) -> Result<Arc<RgbImage>, ImageError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let Kept { decoded, cut } = &mut *kept;
         let key = (sha256.to_owned(), size);

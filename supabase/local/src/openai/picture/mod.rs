@@ -13,14 +13,14 @@ use image::imageops::FilterType;
 use image::{DynamicImage, ImageResult, RgbImage};
 use sha2::{Digest as _, Sha256};
 
-use crate::job::Format;
-use crate::local::canvas::{Canvas, Color};
+use crate::canvas::{Canvas, Color};
+use crate::format::Format;
 
-pub(in crate::local::openai) use base::Bases;
+pub(in crate::openai) use base::Bases;
 
 /// What a picture shows besides its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::local::openai) struct Motif {
+pub(in crate::openai) struct Motif {
     /// Decides the grade and the frame.
     seed: [u8; 32],
     /// Which slide of how many.
@@ -35,7 +35,7 @@ const ACCENTS: [Color; 6] =
 
 impl Motif {
     /// The motif of the `index`th picture of a call.
-    pub(in crate::local::openai) fn new(prompt: &str, source_sha256: &str, index: u32) -> Self {
+    pub(in crate::openai) fn new(prompt: &str, source_sha256: &str, index: u32) -> Self {
         let digest = Sha256::new().chain_update(prompt).chain_update(source_sha256).chain_update(index.to_be_bytes());
         Self {
             seed: digest.finalize().into(),
@@ -45,7 +45,7 @@ impl Motif {
     }
 
     /// Draws the picture over `base`. `grain` is the number of random low bits, which decides how large the file gets.
-    pub(in crate::local::openai) fn draw(&self, base: &RgbImage, grain: u8) -> RgbImage {
+    pub(in crate::openai) fn draw(&self, base: &RgbImage, grain: u8) -> RgbImage {
         let variation = self.variation.map_or(1, |(variation, _)| variation);
         let hue = i32::from(self.seed[0] % 24) - 12 - 20 * (variation as i32 - 1);
         let mut graded = DynamicImage::ImageRgb8(base.clone()).huerotate(hue.rem_euclid(360));
@@ -102,7 +102,7 @@ impl Motif {
 }
 
 /// `finished` as it looked while it was being made: the same size with `1/coarse` of the detail.
-pub(in crate::local::openai) fn unfinished(finished: &RgbImage, coarse: u32) -> RgbImage {
+pub(in crate::openai) fn unfinished(finished: &RgbImage, coarse: u32) -> RgbImage {
     let (width, height) = finished.dimensions();
     let picture = DynamicImage::ImageRgb8(finished.clone());
     let small = picture.thumbnail_exact((width / coarse).max(1), (height / coarse).max(1));
@@ -110,7 +110,7 @@ pub(in crate::local::openai) fn unfinished(finished: &RgbImage, coarse: u32) -> 
 }
 
 /// Encodes `picture`. `quality` is for JPEG only, 1 to 100; `transparent` clears the frame, where the format has an alpha channel.
-pub(in crate::local::openai) fn encode(
+pub(in crate::openai) fn encode(
     picture: RgbImage,
     format: Format,
     quality: u8,

@@ -15,8 +15,8 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 use tokio::sync::Mutex;
 
-use crate::local::storage::files::Arrived;
-use crate::local::storage::refusal::Refusal;
+use crate::storage::files::Arrived;
+use crate::storage::refusal::Refusal;
 
 /// How much of a refused body is read, so that its connection can be used again.
 const READ_AFTER_REFUSAL: usize = 512 << 10;
