@@ -7,6 +7,7 @@ use std::time::Duration;
 
 pub use reach::Reach;
 
+use crate::job::MAX_SOURCE_BYTES;
 use crate::queue::{self, BILLED_TRIES};
 use crate::supabase::storage;
 use crate::{image, job, provider};
@@ -162,7 +163,9 @@ impl Failure {
                 storage::Error::NotFound { .. } => {
                     format!("The source image {path} is not in the bucket. Upload it and try again.")
                 }
-                storage::Error::TooLarge { .. } => format!("The source image {path} is too large: at most 50 MB."),
+                storage::Error::TooLarge { .. } => {
+                    format!("The source image {path} is too large: at most {} MB.", MAX_SOURCE_BYTES >> 20)
+                }
                 storage::Error::InvalidPath { .. } => format!("{path} is not a path in the bucket."),
                 _ => "The source images could not be fetched. Try again later.".to_owned(),
             },
@@ -256,13 +259,46 @@ pub enum Verdict {
     Final,
 }
 
-/// Decides what is tried again, and when. `tries` counts those that have failed, this one included; `billed` those before it that may
-/// have been billed, whoever made them; `most` is how many tries are allowed.
+/// What has failed, and how often, this time included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// An image: the paid call and all that follows it.
+    Image {
+        /// Tries of this worker.
+        failed: u32,
+        /// Calls before this one that may have been billed, whoever made them.
+        billed: u32,
+        /// How many tries are allowed.
+        most: u32,
+    },
+    /// The upload of a finished picture, which is paid for.
+    Upload {
+        /// Tries of it.
+        failed: u32,
+    },
+    /// The download of a source, before anything is paid.
+    Fetch {
+        /// Tries of it.
+        failed: u32,
+    },
+    /// A job as a whole: it is not begun anew, but put off where no job could be done.
+    Job,
+}
+
+/// Before a call Storage may be away for some minutes, and after it for as long: what is paid for is offered to it oftener than a call is made.
+const STORAGE_TRIES: u32 = 10;
+
+/// Decides what is tried again, and when.
 ///
 /// `Retry-After` is obeyed; otherwise the waits are about 1, 2, 4, ... up to 60 seconds, with jitter, so that workers that failed
 /// together don't come back together.
-pub fn judge(failure: &Failure, tries: u32, billed: u32, most: u32) -> Verdict {
+pub fn judge(failure: &Failure, tried: Tried) -> Verdict {
     use provider::Error as P;
+    let (tries, billed, most) = match tried {
+        Tried::Image { failed, billed, most } => (failed, billed, most),
+        Tried::Upload { failed } | Tried::Fetch { failed } => (failed, 0, STORAGE_TRIES),
+        Tried::Job => (1, 0, 1),
+    };
     if let Failure::Provider(
         P::QuotaSpent { .. } | P::BillingLimit { .. } | P::Unauthorized { .. } | P::NotFound { .. },
     ) = failure
@@ -273,6 +309,10 @@ pub fn judge(failure: &Failure, tries: u32, billed: u32, most: u32) -> Verdict {
     if let Failure::Fetch { error: storage::Error::Unauthorized { .. } | storage::Error::NoBucket { .. }, .. } = failure
     {
         return Verdict::Pause(MENDING_PAUSE);
+    }
+    // The picture was offered to Storage often enough; another one would be paid again.
+    if matches!((failure, tried), (Failure::Upload(_), Tried::Image { .. })) {
+        return Verdict::Final;
     }
     let spent = failure.may_be_billed() && billed + 1 >= BILLED_TRIES;
     if spent || tries >= most || !failure.may_pass() {

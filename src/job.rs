@@ -9,6 +9,13 @@ use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, PrimitiveDateTime};
 use uuid::Uuid;
 
+/// Bytes that one source may have: the bucket takes no more, and neither does the provider.
+pub const MAX_SOURCE_BYTES: u64 = 50 << 20;
+/// Sources that a job may have.
+pub const MAX_SOURCES: usize = 100;
+/// Sources that may go along with one slide, and so those of a job whose slides share them.
+pub const MAX_SOURCES_OF_SLIDE: usize = 16;
+
 /// A claimed job: what its owner asked for.
 #[derive(Clone, Debug)]
 pub struct Job {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::Report;
 use super::settings::{Given, Settings, shown};
+use crate::job::MAX_SOURCE_BYTES;
 use crate::outgoing;
 use crate::provider::{self, Learnt, Provider};
 use crate::supabase::storage::{self, Storage, Taken};
@@ -22,8 +23,6 @@ const NETWORK: &str = "check SUPABASE_URL, and the way there: network, proxy, ce
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What the worker stores; the bucket must take it.
 const PICTURES: [&str; 3] = ["image/png", "image/jpeg", "image/webp"];
-/// Largest source that the worker works with.
-const LARGEST: u64 = 50 << 20;
 
 /// Looks at the bucket, and with `wide` at the rows' API. A bucket that is `shared` with the app is as the app wants it.
 pub(super) async fn look(settings: &Settings, wide: bool, shared: bool) -> Report {
@@ -80,14 +79,16 @@ async fn bucket(report: &mut Report, settings: &Settings, shared: bool) {
                 refused.join(",")
             ),
         );
-    } else if let Some(bytes) = taken.bytes.filter(|bytes| *bytes < LARGEST) {
+    } else if let Some(bytes) = taken.bytes.filter(|bytes| *bytes < MAX_SOURCE_BYTES) {
         report.warning(
             "bucket",
             format!(
                 "the bucket generated-carousels takes files of {} MB at most, and sources may have 50",
                 bytes >> 20
             ),
-            format!("update storage.buckets set file_size_limit = {LARGEST} where id = 'generated-carousels';"),
+            format!(
+                "update storage.buckets set file_size_limit = {MAX_SOURCE_BYTES} where id = 'generated-carousels';"
+            ),
         );
     } else if taken.is_public {
         report.warning(

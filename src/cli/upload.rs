@@ -14,14 +14,8 @@ use uuid::{Builder, Uuid};
 
 use super::board;
 use crate::image;
-use crate::job::Format;
+use crate::job::{Format, MAX_SOURCE_BYTES, MAX_SOURCES, MAX_SOURCES_OF_SLIDE};
 use crate::supabase::{Caller, Error};
-
-/// What the bucket takes of one file.
-const LARGEST: u64 = 50 << 20;
-/// What one slide takes of photos, and what a job takes whose slides don't share them.
-const MOST_SHARED: usize = 16;
-const MOST: usize = 100;
 
 /// A picture on this machine, looked at and found fit to be a source.
 pub(super) struct Photo {
@@ -38,10 +32,10 @@ impl Photo {
     /// When one is missing, too large, or no PNG, JPEG or WebP picture; or there are too many.
     pub(super) fn look(files: &[PathBuf], are_shared: bool) -> anyhow::Result<Vec<Self>> {
         let these = files.len();
-        ensure!(these <= MOST, "a job takes {MOST} source images at most, and these are {these}");
+        ensure!(these <= MAX_SOURCES, "a job takes {MAX_SOURCES} source images at most, and these are {these}");
         ensure!(
-            these <= MOST_SHARED || !are_shared,
-            "a slide sees {MOST_SHARED} source images at most, and these are {these}: with --slides-from sources each is a slide of its own, and \
+            these <= MAX_SOURCES_OF_SLIDE || !are_shared,
+            "a slide sees {MAX_SOURCES_OF_SLIDE} source images at most, and these are {these}: with --slides-from sources each is a slide of its own, and \
              --slide-sources says which go with which slide"
         );
         files.iter().map(|file| Self::open(file).with_context(|| file.display().to_string())).collect()
@@ -53,7 +47,10 @@ impl Photo {
         let about = std::fs::metadata(file)?;
         ensure!(about.is_file(), "this is no file but {}: save the picture as a file first", kind(&about));
         let bytes = about.len();
-        ensure!(bytes <= LARGEST, "it has {bytes} bytes, and a source image has {LARGEST} (50 MB) at most");
+        ensure!(
+            bytes <= MAX_SOURCE_BYTES,
+            "it has {bytes} bytes, and a source image has {MAX_SOURCE_BYTES} (50 MB) at most"
+        );
         let mut reader = BufReader::new(File::open(file)?);
         let format = image::sniff(&mut reader)?.format;
         reader.rewind()?;

@@ -1,10 +1,15 @@
 use std::time::Duration;
 
-use super::{Failure, Reach, Verdict, judge};
+use super::{Failure, Reach, Tried, Verdict};
 use crate::image;
 use crate::job::{Format, Size};
 use crate::provider::{Error, Told};
 use crate::supabase::storage;
+
+/// The verdict on an image.
+fn judge(failure: &Failure, failed: u32, billed: u32, most: u32) -> Verdict {
+    super::judge(failure, Tried::Image { failed, billed, most })
+}
 
 fn told(should_retry: Option<bool>) -> Box<Told> {
     Box::new(Told { message: "it said so".to_owned(), should_retry, ..Told::default() })
@@ -77,13 +82,16 @@ fn what_is_wrong_for_every_image_alike_reaches_further_than_its_own() {
 #[test]
 fn storage_that_is_away_passes_and_one_that_refuses_does_not() {
     let away = Failure::Upload(storage::Error::Unavailable { status: 503, message: String::new() });
-    assert!(matches!(judge(&away, 3, 0, 10), Verdict::Again(_)));
+    assert!(matches!(super::judge(&away, Tried::Upload { failed: 3 }), Verdict::Again(_)));
     // So does a machine that has no file to open, or no room.
     let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
     let ours = Failure::Fetch { path: String::new(), error: storage::Error::Io(full) };
-    assert!(matches!(judge(&ours, 3, 0, 10), Verdict::Again(_)));
+    assert!(matches!(super::judge(&ours, Tried::Fetch { failed: 3 }), Verdict::Again(_)));
+    // But its patience has an end, and no picture is made and paid again because it could not be kept.
+    assert_eq!(super::judge(&away, Tried::Upload { failed: 10 }), Verdict::Final);
+    assert_eq!(judge(&away, 1, 0, 10), Verdict::Final);
     let refused = Failure::Upload(storage::Error::Denied { message: String::new() });
-    assert_eq!(judge(&refused, 1, 0, 10), Verdict::Final);
+    assert_eq!(super::judge(&refused, Tried::Upload { failed: 1 }), Verdict::Final);
 }
 
 #[test]
@@ -93,7 +101,7 @@ fn a_key_that_storage_does_not_take_and_a_bucket_that_is_not_there_are_no_jobs_f
     let fetch = |error| Failure::Fetch { path: "u/sources/a.png".to_owned(), error };
     for error in [S::Unauthorized { message: message() }, S::NoBucket { message: message() }] {
         let failure = fetch(error);
-        assert!(matches!(judge(&failure, 1, 0, 1), Verdict::Pause(_)), "{failure}");
+        assert!(matches!(super::judge(&failure, Tried::Job), Verdict::Pause(_)), "{failure}");
         assert!(!failure.message().contains("u/sources"), "its owner is not blamed: {}", failure.message());
     }
     // What is wrong with one path stops nobody else's.
@@ -101,6 +109,6 @@ fn a_key_that_storage_does_not_take_and_a_bucket_that_is_not_there_are_no_jobs_f
         [S::NotFound { message: message() }, S::Denied { message: message() }, S::TooLarge { message: message() }]
     {
         let failure = fetch(error);
-        assert_eq!(judge(&failure, 1, 0, 10), Verdict::Final, "{failure}");
+        assert_eq!(super::judge(&failure, Tried::Fetch { failed: 1 }), Verdict::Final, "{failure}");
     }
 }

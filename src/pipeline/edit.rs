@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::TryFutureExt;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::circuit::Met;
 use super::gate::Gate;
+use super::retry::retry;
 use super::sources::{Sent, Sources};
 use super::{Pipeline, compose};
-use crate::failure::{Failure, Reach, Verdict, judge};
+use crate::failure::{Failure, Reach, Tried, Verdict, judge};
 use crate::image::{self, Checked};
 use crate::job::{Image, Job};
 use crate::provider::{self, Answer, Edit, Partial, size_for};
@@ -21,8 +23,6 @@ use crate::telemetry::metrics;
 
 /// The provider takes no longer prompts.
 const MAX_PROMPT: usize = 32_000;
-/// A finished picture is paid for: it is offered to Storage oftener than a call is made, for some minutes.
-const UPLOAD_TRIES: u32 = 10;
 /// A job waits so long in a worker while the provider is left alone; for longer pauses it is given back.
 const LONG_PAUSE: Duration = Duration::from_secs(30);
 /// A path never holds other bytes than its first.
@@ -116,11 +116,8 @@ impl Pipeline {
             counted.ended(failure.code());
             drop(permit);
             failed += 1;
-            let verdict = match failure {
-                // The picture was offered to Storage often enough; another one would be paid again.
-                Failure::Upload(_) => Verdict::Final,
-                _ => judge(&failure, failed, call.billed, self.settings.image_tries),
-            };
+            let tried = Tried::Image { failed, billed: call.billed, most: self.settings.image_tries };
+            let verdict = judge(&failure, tried);
             let reach = self.reach(&lease.job, &failure);
             if matches!(reach, Reach::Provider | Reach::Bucket) && !matches!(verdict, Verdict::Pause(_)) {
                 let met = self.circuit.failed(reach, failure.code(), lease.job.id);
@@ -270,21 +267,11 @@ impl Pipeline {
     }
 
     async fn upload(&self, path: &str, edit: &Edit, bytes: Bytes) -> Result<(), Failure> {
-        let mut failed = 0;
-        loop {
-            let Err(error) = self.storage.upload(path, edit.format.mime(), bytes.clone(), FOREVER).await else {
-                return Ok(());
-            };
-            failed += 1;
-            let failure = Failure::Upload(error);
-            match judge(&failure, failed, 0, UPLOAD_TRIES) {
-                Verdict::Again(pause) => {
-                    tracing::warn!(path, error = %failure, failed, retry_in_ms = pause.as_millis(), "an upload is tried again");
-                    tokio::time::sleep(pause).await;
-                }
-                _ => return Err(failure),
-            }
-        }
+        let offer = || {
+            let offered = self.storage.upload(path, edit.format.mime(), bytes.clone(), FOREVER);
+            offered.map_err(Failure::Upload)
+        };
+        retry(|failed| Tried::Upload { failed }, offer).await
     }
 
     /// Shows a partial preview. A preview that can't be shown is not missed.

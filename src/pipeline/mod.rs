@@ -8,6 +8,7 @@ mod edit;
 mod gate;
 mod outage;
 mod prompt;
+mod retry;
 mod share;
 mod sources;
 mod spool;
@@ -25,7 +26,7 @@ use tokio::sync::{Notify, Semaphore};
 pub use prompt::compose;
 pub use stop::{Stop, StopHandle, Wish, stop};
 
-use crate::failure::{Failure, Verdict, judge};
+use crate::failure::{Failure, Tried, Verdict, judge};
 use crate::job::{Ending, Job};
 use crate::provider::{PriceTable, Provider};
 use crate::queue::{self, Fault, Lease};
@@ -152,7 +153,7 @@ impl Pipeline {
             // The database says no, and a row can say so.
             Err(Failure::Queue(error)) if !matches!(error, queue::Error::Refused(_)) => left_alone(&error),
             Err(failure) => {
-                if let Verdict::Pause(pause) = judge(&failure, 1, 0, 1) {
+                if let Verdict::Pause(pause) = judge(&failure, Tried::Job) {
                     return put_off(lease, pause, &failure).await;
                 }
                 tracing::warn!(%job, %user, code = failure.code(), error = %failure, "the job can't be done");

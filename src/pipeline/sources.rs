@@ -9,19 +9,16 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use tempfile::TempDir;
 
+use super::retry::retry;
 use super::spool::Spool;
-use crate::failure::{Failure, Verdict, judge};
+use crate::failure::{Failure, Tried};
 use crate::image;
-use crate::job::{Job, Size};
+use crate::job::{Job, MAX_SOURCE_BYTES, Size};
 use crate::provider::Source;
 use crate::supabase::storage::Storage;
 
-/// The provider takes files up to this size, and so does the bucket.
-const MAX_BYTES: u64 = 50 << 20;
 /// Sources that are fetched at once for one job.
 const AT_ONCE: usize = 4;
-/// Nothing is paid yet, so Storage may be away for some minutes.
-const TRIES: u32 = 10;
 
 /// The spooled sources of one job, by slide. They go when this is dropped.
 pub struct Sources {
@@ -89,21 +86,13 @@ async fn fetch_one(storage: &Storage, job: &Job, path: &str, into: PathBuf) -> R
             message: format!("The source path {path} is not in the owner's folder."),
         });
     }
-    let mut failed = 0;
-    let (bytes, file) = loop {
-        let downloaded = storage.download(path, &into, MAX_BYTES).await;
-        match downloaded.and_then(|bytes| Ok((bytes, File::open(&into)?))) {
-            Ok(fetched) => break fetched,
-            Err(error) => {
-                failed += 1;
-                let failure = Failure::Fetch { path: path.to_owned(), error };
-                match judge(&failure, failed, 0, TRIES) {
-                    Verdict::Again(pause) => tokio::time::sleep(pause).await,
-                    _ => return Err(failure),
-                }
-            }
-        }
+    let place = &into;
+    let fetch = || async move {
+        let bytes = storage.download(path, place, MAX_SOURCE_BYTES).await;
+        let fetched = bytes.and_then(|bytes| Ok((bytes, File::open(place)?)));
+        fetched.map_err(|error| Failure::Fetch { path: path.to_owned(), error })
     };
+    let (bytes, file) = retry(|failed| Tried::Fetch { failed }, fetch).await?;
     let sniffed = tokio::task::spawn_blocking(move || image::sniff(&mut BufReader::new(file)));
     let header = sniffed
         .await

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use carousel::failure::{Failure, Reach, Verdict, judge};
+use carousel::failure::{Failure, Reach, Tried, Verdict, judge};
 use carousel::image::Error as Picture;
 use carousel::job::{Format, Size};
 use carousel::migrations::MIGRATIONS;
@@ -86,7 +86,12 @@ fn failures() -> Vec<Failure> {
 
 /// How often the worker tries again by itself.
 fn again(failure: &Failure) -> &'static str {
-    match (judge(failure, 1, 0, 5), judge(failure, 2, 1, 5)) {
+    let tried = |failed| match failure {
+        Failure::Upload(_) => Tried::Upload { failed },
+        Failure::Fetch { .. } => Tried::Fetch { failed },
+        _ => Tried::Image { failed, billed: failed - 1, most: 5 },
+    };
+    match (judge(failure, tried(1)), judge(failure, tried(2))) {
         (Verdict::Final, _) => "no",
         (Verdict::Again(_), Verdict::Final) => "once",
         (Verdict::Again(_), _) => "yes",
