@@ -257,6 +257,9 @@ pub enum Format {
 }
 
 impl Format {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Png, Self::Jpeg, Self::Webp];
+
     /// How many of a file's first bytes tell its format.
     pub const MAGIC: usize = 12;
 
@@ -305,7 +308,7 @@ impl FromStr for Format {
     type Err = Unknown;
 
     fn from_str(value: &str) -> Result<Self, Unknown> {
-        [Self::Png, Self::Jpeg, Self::Webp].into_iter().find(|format| format.as_str() == value).ok_or_else(|| Unknown {
+        Self::ALL.into_iter().find(|format| format.as_str() == value).ok_or_else(|| Unknown {
             what: "output format",
             value: value.to_owned(),
             known: "png, jpeg, webp",

@@ -28,6 +28,7 @@ const TABLE: [(&str, &[&str]); 23] = [
     (
         "checks",
         &[
+            "job",
             "outgoing",
             "supabase",
             "database",

@@ -7,9 +7,8 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use uuid::Uuid;
 
-use super::follow::Seen;
 use super::terminal::line;
-use crate::client::{Image, Job};
+use crate::client::{Image, Job, Seen};
 
 /// What is shown of one job: a bar for it and a line an image.
 pub(super) struct Board {

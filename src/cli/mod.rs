@@ -10,7 +10,6 @@ mod dev;
 mod doctor;
 mod download;
 mod ending;
-mod follow;
 mod init;
 mod jobs;
 mod migrate;

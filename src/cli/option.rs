@@ -1,9 +1,8 @@
 //! How values of options are read from the command line.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde_json::{Map, Value};
 
-use crate::job::{AspectRatio, SlidesFrom};
+use crate::job::{AspectRatio, Format, SlidesFrom};
 
 /// Numbers of photos, from 1.
 #[derive(Clone, Debug)]
@@ -28,16 +27,15 @@ pub(super) fn ratio() -> impl TypedValueParser<Value = AspectRatio> {
     PossibleValuesParser::new(AspectRatio::ALL.map(AspectRatio::as_str)).try_map(|text| text.parse::<AspectRatio>())
 }
 
+/// One of the file formats.
+pub(super) fn format() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(Format::as_str)).try_map(|text| text.parse::<Format>())
+}
+
 /// `NAME=VALUE`, taken apart.
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
         _ => Err("write NAME=VALUE, for example mood=warm".to_owned()),
     }
-}
-
-/// Pairs as an object of JSON; nothing without any.
-pub(super) fn object(pairs: &[(String, String)], value: impl Fn(&String) -> Value) -> Option<Value> {
-    (!pairs.is_empty())
-        .then(|| pairs.iter().map(|(name, text)| (name.clone(), value(text))).collect::<Map<_, _>>().into())
 }

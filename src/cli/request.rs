@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
@@ -14,12 +14,11 @@ use super::acting::{self, Acting};
 use super::board::Board;
 use super::download::{self, download};
 use super::ending;
-use super::follow::{Ended, follow};
-use super::option::{Numbers, numbers, object, origin, pair, ratio};
+use super::option::{Numbers, format, numbers, origin, pair, ratio};
 use super::terminal::{line, print, print_json};
 use super::upload::{self, Photo};
-use crate::client::{Image, Job};
-use crate::job::{self, AspectRatio, SlidesFrom};
+use crate::client::{Ended, Image, Job, NewJob, Submitted, follow};
+use crate::job::{self, AspectRatio, Format, SlidesFrom};
 use crate::supabase::{Caller, Error};
 
 /// What a job asks for, and what to do once it is sent.
@@ -70,8 +69,8 @@ pub(super) struct Request {
     quality: Option<String>,
 
     /// File format of the images; png when left out
-    #[arg(long, value_name = "FORMAT", value_parser = ["png", "jpeg", "webp"])]
-    format: Option<String>,
+    #[arg(long, value_name = "FORMAT", value_parser = format())]
+    format: Option<Format>,
 
     /// Background; the provider's default when left out
     #[arg(long, value_name = "BACKGROUND", value_parser = ["transparent", "opaque", "auto"])]
@@ -118,24 +117,14 @@ impl Request {
     pub(super) async fn send(self, template: Option<Uuid>, files: &[PathBuf]) -> anyhow::Result<ExitCode> {
         let caller = self.acting.caller()?;
         let owner = acting::owner(&caller, self.user)?;
-        let mut row = self.row();
-        if let Some(template) = template {
-            row.insert("template_id".to_owned(), json!(template));
-        }
-        if caller.claimed_user().is_none() {
-            row.insert("user_id".to_owned(), json!(owner));
-        }
+        let job = self.job(template);
         if let Some(folder) = &self.download {
             download::check(folder)?;
         }
-        // What a template says of it is not known here.
-        let are_shared = template.is_none()
-            && self.slide_sources.is_empty()
-            && self.slides_from.unwrap_or_default() == SlidesFrom::Prompts;
-        let photos = Photo::look(files, are_shared)?;
+        let photos = Photo::look(files, job.most_sources())?;
         let job = match self.sent_before(&caller, owner).await? {
             Some(job) => job,
-            None => self.make(&caller, owner, &photos, row).await?,
+            None => self.make(&caller, owner, &photos, job).await?,
         };
         if !self.waits && self.download.is_none() {
             if self.json {
@@ -173,58 +162,48 @@ impl Request {
         Ok(ending::code(job.status))
     }
 
-    /// The columns that a client may insert, as far as they are given: what is left out is the template's, or the default.
-    fn row(&self) -> Map<String, Value> {
-        let mut row = Map::new();
-        let mut put = |column: &str, value: Option<Value>| {
-            row.extend(value.map(|value| (column.to_owned(), value)));
-        };
-        let some = |list: &[String]| (!list.is_empty()).then(|| json!(list));
-        put("prompt", self.prompt.as_ref().map(|text| json!(text)));
-        put("slide_prompts", some(&self.slides));
-        put("slides_from", self.slides_from.map(|origin| json!(origin)));
-        let places: Vec<&[u32]> = self.slide_sources.iter().map(|numbers| &*numbers.0).collect();
-        put("slide_sources", (!places.is_empty()).then(|| json!(places)));
-        put("aspect_ratios", (!self.ratios.is_empty()).then(|| json!(self.ratios)));
-        put("variants", self.variants.map(|number| json!(number)));
+    /// What is asked for, as far as it is given: what is left out is the template's, or the default.
+    fn job(&self, template: Option<Uuid>) -> NewJob {
         let style = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| json!(text));
-        put("style", object(&self.style, style));
-        put("variables", object(&self.variables, |text| json!(text)));
-        put("title", self.title.as_ref().map(|text| json!(text)));
-        put("model", self.model.as_ref().map(|text| json!(text)));
-        put("quality", self.quality.as_ref().map(|text| json!(text)));
-        put("output_format", self.format.as_ref().map(|text| json!(text)));
-        put("background", self.background.as_ref().map(|text| json!(text)));
-        put("partial_previews", self.previews.map(|number| json!(number)));
-        put("priority", self.priority.map(|number| json!(number)));
-        put("run_at", self.run_at.and_then(|at| at.format(&Rfc3339).ok()).map(|text| json!(text)));
-        put("idempotency_key", self.idempotency_key.as_ref().map(|text| json!(text)));
-        row
+        let numbers: Vec<Vec<u32>> = self.slide_sources.iter().map(|numbers| numbers.0.clone()).collect();
+        NewJob {
+            template_id: template,
+            batch_id: None,
+            title: self.title.clone(),
+            prompt: self.prompt.clone(),
+            slide_prompts: some(&self.slides),
+            source_paths: None,
+            slides_from: self.slides_from,
+            slide_sources: some(&numbers),
+            aspect_ratios: some(&self.ratios),
+            variants: self.variants.map(i32::from),
+            style: some(&self.style)
+                .map(|pairs| pairs.iter().map(|(name, text)| (name.clone(), style(text))).collect()),
+            variables: some(&self.variables).map(|pairs| pairs.into_iter().collect()),
+            model: self.model.clone(),
+            quality: self.quality.clone(),
+            output_format: self.format,
+            background: self.background.clone(),
+            partial_previews: self.previews.map(i32::from),
+            priority: self.priority.map(i32::from),
+            run_at: self.run_at.and_then(|at| at.format(&Rfc3339).ok()),
+        }
+    }
+
+    /// For whom the operator asks; a person asks for themselves.
+    fn on_behalf(caller: &Caller, owner: Uuid) -> Option<Uuid> {
+        caller.claimed_user().is_none().then_some(owner)
     }
 
     /// The job of the same request, when it was sent before.
     async fn sent_before(&self, caller: &Caller, owner: Uuid) -> Result<Option<Job>, Error> {
         let Some(key) = &self.idempotency_key else { return Ok(None) };
-        let request = caller.from("image_generation_jobs").eq("user_id", owner.to_string()).eq("idempotency_key", key);
-        let found: Result<Job, Error> = caller.row(request).await;
-        match found {
-            Ok(job) => {
-                eprintln!("The same request was sent before: job {}", job.id);
-                Ok(Some(job))
-            }
-            Err(Error::NotFound) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let job = caller.job_by_key(Self::on_behalf(caller, owner), key).await?;
+        Ok(job.inspect(told_before))
     }
 
     /// Uploads and inserts. What was uploaded stays for a day when nothing comes of it: another request may name the same photos.
-    async fn make(
-        &self,
-        caller: &Caller,
-        owner: Uuid,
-        photos: &[Photo],
-        mut row: Map<String, Value>,
-    ) -> anyhow::Result<Job> {
+    async fn make(&self, caller: &Caller, owner: Uuid, photos: &[Photo], mut job: NewJob) -> anyhow::Result<Job> {
         let mut again = false;
         loop {
             let sent = tokio::select! {
@@ -240,28 +219,41 @@ impl Request {
                 Err(error) => return Err(error),
             };
             if !paths.is_empty() {
-                row.insert("source_paths".to_owned(), json!(paths));
+                job.source_paths = Some(paths);
             }
-            match caller.insert_job(&row).await {
-                Ok(job) => return Ok(job),
+            match caller.submit(Self::on_behalf(caller, owner), &job, self.idempotency_key.as_deref()).await {
+                Ok(Submitted { job, repeated }) => {
+                    // The same request, sent twice at once: the other was first.
+                    if repeated {
+                        told_before(&job);
+                    }
+                    return Ok(job);
+                }
                 Err(error) if !again && is_being_removed(&error) => again = true,
-                Err(error) => return self.refused(caller, owner, error).await,
+                Err(error) => {
+                    // Whether the project took it is not known when no answer came.
+                    let unknown = matches!(
+                        error,
+                        Error::Unreachable { .. } | Error::NotUnderstood { .. } | Error::Unavailable { .. }
+                    );
+                    return Err(error).context(if unknown {
+                        "it is not known whether the job was made: look with `carousel jobs list`"
+                    } else {
+                        "the job was not made"
+                    });
+                }
             }
         }
     }
+}
 
-    async fn refused(&self, caller: &Caller, owner: Uuid, error: Error) -> anyhow::Result<Job> {
-        // Whether the project took it is not known when no answer came.
-        if matches!(error, Error::Unreachable { .. } | Error::NotUnderstood { .. } | Error::Unavailable { .. }) {
-            return Err(error).context("it is not known whether the job was made: look with `carousel jobs list`");
-        }
-        // The same request, sent twice at once: the other was first.
-        let first = match error {
-            Error::Conflict { .. } => self.sent_before(caller, owner).await?,
-            _ => None,
-        };
-        first.map_or_else(|| Err(error).context("the job was not made"), Ok)
-    }
+/// A list that has something in it.
+fn some<T: Clone>(list: &[T]) -> Option<Vec<T>> {
+    (!list.is_empty()).then(|| list.to_vec())
+}
+
+fn told_before(job: &Job) {
+    eprintln!("The same request was sent before: job {}", job.id);
 }
 
 /// The last template with such a photo was deleted a while ago, and the object is about to go.

@@ -26,15 +26,15 @@ pub(super) struct Photo {
 }
 
 impl Photo {
-    /// Looks at every file before any is sent. `are_shared` says whether each slide sees all of them.
+    /// Looks at every file before any is sent. `most` is how many the job may have.
     ///
     /// # Errors
     /// When one is missing, too large, or no PNG, JPEG or WebP picture; or there are too many.
-    pub(super) fn look(files: &[PathBuf], are_shared: bool) -> anyhow::Result<Vec<Self>> {
+    pub(super) fn look(files: &[PathBuf], most: usize) -> anyhow::Result<Vec<Self>> {
         let these = files.len();
         ensure!(these <= MAX_SOURCES, "a job takes {MAX_SOURCES} source images at most, and these are {these}");
         ensure!(
-            these <= MAX_SOURCES_OF_SLIDE || !are_shared,
+            these <= most,
             "a slide sees {MAX_SOURCES_OF_SLIDE} source images at most, and these are {these}: with --slides-from sources each is a slide of its own, and \
              --slide-sources says which go with which slide"
         );

@@ -11,9 +11,9 @@ use super::acting::Acting;
 use super::board::Board;
 use super::download::{self, download};
 use super::ending;
-use super::follow::{Ended, Seen, follow};
 use super::request;
 use super::terminal::print_json;
+use crate::client::{Ended, Seen, follow};
 
 /// Show a job live until it is over, and end with a code that says how
 ///

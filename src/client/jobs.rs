@@ -202,11 +202,6 @@ impl Caller {
         self.row(self.from(JOBS).eq("id", id.to_string())).await
     }
 
-    /// The caller's job with this idempotency key. For a person: the operator sees the keys of all.
-    pub async fn job_by_key(&self, key: &str) -> Result<Job, Error> {
-        self.row(self.from(JOBS).eq("idempotency_key", key)).await
-    }
-
     /// A page of jobs, newest first, without their texts: each may be long.
     pub async fn jobs(&self, list: &JobList, limit: usize, after: Option<&Cursor>) -> Result<Page<Job>, Error> {
         let mut request = self.from(JOBS).select(format!("{SHORT},image_generation_templates(name)"));

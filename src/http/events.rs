@@ -20,10 +20,9 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::Api;
-use super::hints::Hints;
 use super::problem::{Failures, Missing, Problem};
 use super::request::{By, Id};
-use crate::client::{Image, Job};
+use crate::client::{Hints, Image, Job};
 use crate::supabase::{Caller, Error};
 
 /// Between comments that keep the connection open.

@@ -1,126 +1,17 @@
 //! `POST /api/image-generator/generate-v2`: a job, by JSON or with its photos.
 
-use std::collections::BTreeMap;
-
-use axum::Json;
-use axum::extract::FromRequest;
-use axum::extract::{Request, State};
-use axum::http::header::LOCATION;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use time::format_description::well_known::Rfc3339;
+use axum::extract::{FromRequest, Request, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
 
+use super::accepted::accept;
 use super::picture::Picture;
 use super::problem::{BadBody, Failures, Missing, PROBLEM, Problem};
 use super::request::{Body, By, content_type};
 use super::{Api, upload};
-use crate::client::Job;
-use crate::job::{self, AspectRatio, Format, SlidesFrom};
-use crate::supabase::{Caller, Error};
-
-/// Sources of a job, at most.
-pub(super) const MOST_SOURCES: usize = 100;
-
-/// Says that the answer tells of a job which an earlier request has made.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-
-/// What is asked for. What is left out comes from the template, or is the default.
-#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct NewJob {
-    /// One of your templates.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) template_id: Option<Uuid>,
-    /// Groups jobs that are sent together.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) batch_id: Option<Uuid>,
-    /// What lists show, at most 200 characters.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 200)]
-    pub(super) title: Option<String>,
-    /// What to make of the sources, at most 32000 characters.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 32000)]
-    pub(super) prompt: Option<String>,
-    /// One text a slide; none for a single slide, or for slides that share the prompt.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_items = 100)]
-    pub(super) slide_prompts: Option<Vec<String>>,
-    /// Objects in the bucket, in your own folder: `{user id}/sources/...`. At most 16, files of the request included; at most 100 where no slide sees more
-    /// than 16 of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_items = 100)]
-    pub(super) source_paths: Option<Vec<String>>,
-    /// `prompts` when nobody says: a slide for each slide prompt, and each sees all sources. `sources`: each source becomes a slide.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) slides_from: Option<SlidesFrom>,
-    /// For each slide, which sources go along with it, by number from 1: each source with a slide, at most 16 with one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_items = 1, max_items = 100)]
-    pub(super) slide_sources: Option<Vec<Vec<u32>>>,
-    /// Each once; `1:1` when nobody says.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_items = 1, max_items = 8)]
-    pub(super) aspect_ratios: Option<Vec<AspectRatio>>,
-    /// Variants of the whole carousel, 1 to 10.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1, maximum = 10)]
-    pub(super) variants: Option<i32>,
-    /// Style options; each is added to the prompt.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) style: Option<Map<String, Value>>,
-    /// Values for `{{name}}` in the prompts, before the template's own: at most 50, names like `product_2`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) variables: Option<BTreeMap<String, String>>,
-    /// Provider model; the worker's default when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 100)]
-    pub(super) model: Option<String>,
-    /// `low`, `medium`, `high`, `xhigh`, `max` or `auto`; the worker's default when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) quality: Option<String>,
-    /// `png` when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) output_format: Option<Format>,
-    /// `transparent`, `opaque` or `auto`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) background: Option<String>,
-    /// Previews to show while an image is made, 0 to 3. Each is billed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 0, maximum = 3)]
-    pub(super) partial_previews: Option<i32>,
-    /// Order among your own jobs, -100 to 100, higher first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = -100, maximum = 100)]
-    pub(super) priority: Option<i32>,
-    /// Not before this time, as RFC 3339 writes it: with its zone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
-    pub(super) run_at: Option<String>,
-}
-
-impl NewJob {
-    /// The job, when its time is one. The database would take a time without a zone for one of its own.
-    pub(super) fn checked(mut self) -> Result<Self, Problem> {
-        if let Some(text) = &self.run_at {
-            let at = job::moment(text).map_err(|error| Problem::value_invalid(format!("run_at: {error}")))?;
-            self.run_at = at.format(&Rfc3339).ok();
-        }
-        Ok(self)
-    }
-
-    /// Sources that it may have, as far as it tells: a template may say more.
-    pub(super) fn most_sources(&self) -> usize {
-        let shared = self.template_id.is_none()
-            && self.slide_sources.is_none()
-            && self.slides_from.unwrap_or_default() == SlidesFrom::Prompts;
-        if shared { 16 } else { MOST_SOURCES }
-    }
-}
+use crate::client::{Job, NewJob};
+use crate::job::AspectRatio;
 
 /// A job with its photos: `job` and `files`. Or one picture, as frontends from before carousel ask for it: `source_image`, `prompt`, and what else is said of it.
 #[derive(ToSchema)]
@@ -196,51 +87,4 @@ pub(super) async fn generate(State(api): State<Api>, By(caller): By, request: Re
     }
     let Body(job) = Body::from_request(request, &api).await?;
     accept(&caller, job, key).await
-}
-
-/// Puts the job into the queue and answers.
-pub(super) async fn accept(caller: &Caller, job: NewJob, key: Option<String>) -> Result<Response, Problem> {
-    match insert(caller, &job.checked()?, key.as_deref()).await {
-        Ok((job, repeated)) => Ok(accepted(job, repeated)),
-        Err(error) => Err(error.into()),
-    }
-}
-
-pub(super) fn accepted(job: Job, repeated: bool) -> Response {
-    let location = format!("/api/image-generator/jobs/{}", job.id);
-    let mut answer = (StatusCode::ACCEPTED, [(LOCATION, location)], Json(job)).into_response();
-    if repeated {
-        answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    answer
-}
-
-/// Makes the job, or finds the one that an earlier request with the same key has made, and says which.
-pub(super) async fn insert(caller: &Caller, job: &NewJob, key: Option<&str>) -> Result<(Job, bool), Error> {
-    #[derive(Serialize)]
-    struct Row<'a> {
-        id: Uuid,
-        #[serde(flatten)]
-        job: &'a NewJob,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        idempotency_key: Option<&'a str>,
-    }
-    // An id of ours: when the answer is lost, it tells whether the job was made.
-    let row = Row { id: Uuid::new_v4(), job, idempotency_key: key };
-    let error = match caller.insert_job(&row).await {
-        Ok(job) => return Ok((job, false)),
-        Err(error) => error,
-    };
-    match (&error, key) {
-        (Error::Conflict { .. }, Some(key)) => match caller.job_by_key(key).await {
-            Ok(job) => Ok((job, true)),
-            // It was there, and is gone again.
-            Err(Error::NotFound) => Err(error),
-            Err(error) => Err(error),
-        },
-        (Error::Unreachable { .. } | Error::Unavailable { .. } | Error::NotUnderstood { .. }, _) => {
-            caller.job(row.id).await.map(|job| (job, false)).map_err(|_| error)
-        }
-        _ => Err(error),
-    }
 }

@@ -5,12 +5,12 @@
 //!
 //! Not responsible for the work: a job is a row, and whoever runs `carousel worker` on that project makes it.
 
+mod accepted;
 mod answers;
 mod events;
 mod form;
 mod generate;
 mod health;
-mod hints;
 mod jobs;
 mod observe;
 mod openapi;

@@ -17,10 +17,8 @@ use uuid::Uuid;
 
 use super::Api;
 use super::form::{Form, text};
-use super::generate::NewJob;
-use super::hints::Hints;
 use super::problem::Problem;
-use crate::client::{Image, Job, Status};
+use crate::client::{Hints, Image, Job, NewJob, Status};
 use crate::job::AspectRatio;
 use crate::supabase::{Caller, Error};
 

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::generate::{self, NewJob};
+use super::accepted::accept;
+use super::generate;
 use super::jobs::page;
 use super::problem::{BadBody, Failures, Missing, Problem};
 use super::request::{Asked, Body, By, Id};
-use crate::client::{Job, Template, TemplateList};
+use crate::client::{Job, NewJob, Template, TemplateList};
 use crate::job::{AspectRatio, SlidesFrom};
 
 /// What is searched for, at most, in characters.
@@ -202,5 +203,5 @@ pub(super) async fn reuse(
     // Somebody else's template is one that is not there.
     caller.template(id).await?;
     job.template_id = Some(id);
-    generate::accept(&caller, job, generate::key(&headers)?).await
+    accept(&caller, job, generate::key(&headers)?).await
 }

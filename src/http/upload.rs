@@ -21,18 +21,16 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Api;
+use super::accepted::{accepted, checked};
 use super::form::{Form, broken, text};
-use super::generate::{MOST_SOURCES, NewJob, accepted, insert};
 use super::picture::{self, Asked, PHOTO};
 use super::places::{Place, Places};
 use super::problem::Problem;
 use super::request::{parse, too_slow};
-use crate::client::Job;
-use crate::job::Format;
+use crate::client::{NewJob, Submitted};
+use crate::job::{Format, MAX_SOURCE_BYTES, MAX_SOURCES};
 use crate::supabase::{Caller, Error};
 
-/// What the bucket takes.
-const MAX_FILE: usize = 50 << 20;
 /// How long a body may take in all.
 const WHOLE: Duration = Duration::from_secs(600);
 /// What an upload still gets when the server is to end.
@@ -53,11 +51,7 @@ pub(super) async fn receive(
             boundary.ok_or_else(|| Problem::malformed("`Content-Type` names no boundary of the form's parts"))?;
         // The project judges the token before a byte of the body is taken; a repeated request needs none of it.
         let repeated = match &key {
-            Some(key) => match caller.job_by_key(key).await {
-                Ok(job) => Some(job),
-                Err(Error::NotFound) => None,
-                Err(error) => return Err(error.into()),
-            },
+            Some(key) => caller.job_by_key(None, key).await?,
             None => caller.prove().await.map(|()| None)?,
         };
         let user =
@@ -71,7 +65,9 @@ pub(super) async fn receive(
             let of_a_picture = matches!(of_a_picture, Ok(Some(part)) if part.name().is_some_and(picture::has_part));
             api.tasks.spawn(form.discard());
             let waiting = of_a_picture.then(|| api.streams.take(user)).transpose()?;
-            return Ok(answer(api, &caller, Made { job: repeated, repeated: true, waiting }).await);
+            return Ok(
+                answer(api, &caller, Made { submitted: Submitted { job: repeated, repeated: true }, waiting }).await
+            );
         }
         Err(problem) => {
             api.tasks.spawn(form.discard());
@@ -97,17 +93,15 @@ pub(super) async fn receive(
 
 /// The job of a form.
 struct Made {
-    job: Job,
-    /// Whether an earlier request has made it.
-    repeated: bool,
+    submitted: Submitted,
     /// Where its picture is waited for.
     waiting: Option<Place>,
 }
 
-async fn answer(api: &Api, caller: &Caller, Made { job, repeated, waiting }: Made) -> Response {
+async fn answer(api: &Api, caller: &Caller, Made { submitted, waiting }: Made) -> Response {
     match waiting {
-        Some(_place) => picture::of(api, caller, job).await,
-        None => accepted(job, repeated),
+        Some(_place) => picture::of(api, caller, submitted.job).await,
+        None => accepted(submitted),
     }
 }
 
@@ -155,8 +149,8 @@ impl Taking {
         if !self.stored.is_empty() {
             job.source_paths.get_or_insert_default().append(&mut self.stored);
         }
-        let (job, repeated) = insert(&self.caller, &job, key.as_deref()).await?;
-        Ok(Made { job, repeated, waiting })
+        let submitted = self.caller.submit(None, &job, key.as_deref()).await?;
+        Ok(Made { submitted, waiting })
     }
 
     /// Reads all parts: files go to the bucket, the job is kept.
@@ -204,7 +198,7 @@ impl Taking {
     /// Puts a file into the bucket.
     async fn store(&mut self, mut part: Field<'static>, form: &Form) -> Result<(), Problem> {
         // The job may come behind its files, and then the database says that they are too many.
-        let most = self.job.as_ref().map_or(MOST_SOURCES, NewJob::most_sources);
+        let most = self.job.as_ref().map_or(MAX_SOURCES, NewJob::most_sources);
         if self.stored.len() >= most {
             let detail = format!("the request has more than {most} files");
             return Err(Problem::new(StatusCode::BAD_REQUEST, "too_many_sources", detail)
@@ -235,8 +229,8 @@ impl Taking {
         let bytes = stream::iter(first.into_iter().map(Ok)).chain(part).map(move |chunk| {
             form.understood();
             let chunk = chunk.map_err(broken).and_then(|chunk: Bytes| {
-                sent += chunk.len();
-                if sent <= MAX_FILE { Ok(chunk) } else { Err(too_large(&what)) }
+                sent += chunk.len() as u64;
+                if sent <= MAX_SOURCE_BYTES { Ok(chunk) } else { Err(too_large(&what)) }
             });
             chunk.map_err(|problem| {
                 keep.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(problem);
@@ -254,7 +248,7 @@ impl Taking {
 
 /// The part `job`.
 async fn job(part: Field<'static>, form: &Form) -> Result<NewJob, Problem> {
-    parse::<NewJob>(text(part, form, "job").await?.as_bytes())?.checked()
+    checked(parse(text(part, form, "job").await?.as_bytes())?)
 }
 
 fn mixed() -> Problem {
@@ -264,6 +258,6 @@ fn mixed() -> Problem {
 }
 
 fn too_large(what: &str) -> Problem {
-    let detail = format!("{what} has more than 50 MB");
+    let detail = format!("{what} has more than {} MB", MAX_SOURCE_BYTES >> 20);
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", detail)
 }

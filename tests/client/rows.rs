@@ -77,8 +77,8 @@ async fn what_goes_wrong_is_told_by_its_meaning() {
     let keyed = json!({ "prompt": "x", "source_paths": [source], "idempotency_key": key });
     let first = caller.insert_job(&keyed).await.unwrap();
     assert!(matches!(caller.insert_job(&keyed).await, Err(Error::Conflict { .. })));
-    assert_eq!(caller.job_by_key(key).await.unwrap().id, first.id);
-    assert!(matches!(caller.job_by_key("another").await, Err(Error::NotFound)));
+    assert_eq!(caller.job_by_key(None, key).await.unwrap().map(|job| job.id), Some(first.id));
+    assert!(caller.job_by_key(None, "another").await.unwrap().is_none());
 
     deployment.project.owner.batch_execute("update carousel_private.limits set max_active_jobs = 1").await.unwrap();
     match caller.insert_job(&json!({ "prompt": "x", "source_paths": [source] })).await {

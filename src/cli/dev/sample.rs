@@ -12,10 +12,9 @@ use uuid::Uuid;
 
 use super::super::board::Board;
 use super::super::download::download;
-use super::super::follow::follow;
 use super::person::Person;
 use super::project::Project;
-use crate::client::{Image, Status};
+use crate::client::{Image, Status, follow};
 use crate::image;
 use crate::supabase::{Change, Subscription};
 use carousel_local::samples;

@@ -1,28 +1,22 @@
 //! A job's rows as they change, from now until the job is over.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::client::{Image, Job};
-use crate::supabase::{Caller, Error, Event, Kind, Subscription};
+use super::hints::{Hint, Hints, LOOK_ALONE};
+use super::{Image, Job};
+use crate::supabase::{Caller, Error, Event, Kind};
 
-/// Realtime is a hint: without one for so long, the rows themselves are read.
-const LOOK: Duration = Duration::from_secs(5);
-/// How often the rows are read while Realtime can't be had.
-const WITHOUT: Duration = Duration::from_secs(2);
-/// How long it is left alone after it refused or closed, at first and at most.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// Reads of the rows that may fail one after the other while the project is away.
 const FAILURES: u32 = 30;
 
 /// A row that is new or has changed, whole.
-pub(super) enum Seen<'a> {
+pub enum Seen<'a> {
     /// The job's.
     Job(&'a Job),
     /// One of its images'.
@@ -30,21 +24,21 @@ pub(super) enum Seen<'a> {
 }
 
 /// How a job ended.
-pub(super) struct Ended {
-    pub(super) job: Job,
+pub struct Ended {
+    /// Its last row.
+    pub job: Job,
     /// In the order in which a person looks at them.
-    pub(super) images: Vec<Image>,
+    pub images: Vec<Image>,
 }
 
 /// Shows the rows of a job and every change of them until the job is over. The job's last row is shown after its last image.
 ///
 /// # Errors
 /// `NotFound` when the job is not there, not this caller's, or deleted meanwhile; else what the project answers once it fails for long.
-pub(super) async fn follow(caller: &Caller, id: Uuid, mut show: impl FnMut(Seen<'_>)) -> Result<Ended, Error> {
+pub async fn follow(caller: &Caller, id: Uuid, mut show: impl FnMut(Seen<'_>)) -> Result<Ended, Error> {
     let mut known = Known::default();
+    let mut hints: Option<Hints> = None;
     let mut failures = 0;
-    let mut changes = None;
-    let (mut pause, mut again) = (PAUSE.0, Instant::now());
     loop {
         // First, after every gap and every long silence: the rows are the truth.
         match caller.job_with_images(id).await {
@@ -54,58 +48,25 @@ pub(super) async fn follow(caller: &Caller, id: Uuid, mut show: impl FnMut(Seen<
                 if job.status.is_over() {
                     return Ok(Ended { job, images });
                 }
+                hints.get_or_insert_with(|| Hints::new(caller, id, job.user_id));
             }
             Err(error @ (Error::Unavailable { .. } | Error::Unreachable { .. } | Error::TooMany { .. })) => {
                 failures += 1;
                 if failures > FAILURES {
                     return Err(error);
                 }
+                sleep(LOOK_ALONE).await;
             }
             Err(error) => return Err(error),
         }
-        if let Some(subscription) = changes.take() {
-            changes = listen(subscription, id, &mut known, &mut show).await;
-            if failures > 0 {
-                tokio::time::sleep(WITHOUT).await;
-            }
-        } else if let Some(owner) = known.owner(id).filter(|_| Instant::now() >= again) {
-            // What changed before it listened is read once more.
-            match caller.changes_of(id, owner).await {
-                Ok(subscription) => changes = Some(subscription),
-                Err(error) => tracing::debug!(%error, "Realtime can't be had, reading the rows instead"),
-            }
-            // What has held for long may be joined again at once.
-            if again.elapsed() > PAUSE.1 {
-                pause = PAUSE.0;
-            }
-            again = Instant::now() + pause;
-            pause = PAUSE.1.min(pause * 2);
-        } else {
-            tokio::time::sleep(WITHOUT).await;
-        }
-    }
-}
-
-/// Shows what Realtime tells, until it is silent, or something is to be read: the job is over or gone, or a row was told in part. Gives the
-/// subscription back, unless it has ended.
-async fn listen(
-    mut changes: Subscription,
-    id: Uuid,
-    known: &mut Known,
-    show: &mut impl FnMut(Seen<'_>),
-) -> Option<Subscription> {
-    let mut until = Instant::now() + LOOK;
-    while let Ok(heard) = timeout_at(until, changes.next()).await {
-        let event = heard?;
-        // Others' jobs are told of on the same channel: they keep nobody from looking.
-        if event.is_of(id) {
-            until = Instant::now() + LOOK;
-            if event.kind == Kind::Delete || known.hear(&event, id, show) {
+        let Some(hints) = hints.as_mut().filter(|_| failures == 0) else { continue };
+        // What Realtime tells is shown, until something is to be read: it was silent for long, the job is over or gone, or a row was told in part.
+        while let Hint::Told(event) = hints.next().await {
+            if event.kind == Kind::Delete || known.hear(&event, id, &mut show) {
                 break;
             }
         }
     }
-    Some(changes)
 }
 
 /// The rows as they were last shown.
@@ -130,11 +91,6 @@ impl Known {
         if is_over && self.is_new(job.id, job) {
             show(Seen::Job(job));
         }
-    }
-
-    /// Who the job belongs to, once its row was read.
-    fn owner(&self, job: Uuid) -> Option<Uuid> {
-        self.rows.get(&job)?["user_id"].as_str()?.parse().ok()
     }
 
     /// Shows what Realtime told of the job, and says whether its rows are to be read: the job is over, whose end is shown with the rows that are
