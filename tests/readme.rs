@@ -11,8 +11,12 @@ mod commands;
 mod configuration;
 #[path = "readme/links.rs"]
 mod links;
+#[path = "readme/map.rs"]
+mod map;
 #[path = "readme/sizes.rs"]
 mod sizes;
+#[path = "readme/workflows.rs"]
+mod workflows;
 
 use std::path::Path;
 
@@ -38,6 +42,25 @@ const PAGES: &[&str] = &[
     "supabase/adopt/README.md",
     "supabase/local/README.md",
 ];
+
+/// The paths of all files of the repository, without what is made or installed in it.
+fn files() -> Vec<String> {
+    fn collect(root: &Path, folder: &Path, files: &mut Vec<String>) {
+        for entry in folder.read_dir().expect("it can be listed") {
+            let path = entry.expect("it can be listed").path();
+            let made = [".git", ".carousel", "node_modules", "target", "carousel-images"];
+            if path.is_file() {
+                let path = path.strip_prefix(root).expect("it is in the repository");
+                files.push(path.to_str().expect("paths are text").to_owned());
+            } else if !made.iter().any(|made| path.ends_with(made)) {
+                collect(root, &path, files);
+            }
+        }
+    }
+    let (root, mut files) = (Path::new(env!("CARGO_MANIFEST_DIR")), Vec::new());
+    collect(root, root, &mut files);
+    files
+}
 
 /// All pages, one after the other.
 fn pages() -> String {
