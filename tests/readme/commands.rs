@@ -55,7 +55,7 @@ fn every_command_is_one_that_exists() {
         let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
         match (program.as_str(), rest.as_slice()) {
             ("cargo", ["run", "--", options @ ..]) => parse(options),
-            ("cargo", ["test"]) => {}
+            ("cargo", ["test", "--workspace"]) => {}
             ("cargo", ["test", "--test", target, name, "--", "--ignored", "--nocapture"]) => {
                 let test = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/{target}/{name}.rs"));
                 let text = std::fs::read_to_string(&test).unwrap_or_else(|error| panic!("{}: {error}", test.display()));

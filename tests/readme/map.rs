@@ -7,7 +7,8 @@ use crate::{file, name, table};
 #[test]
 fn every_module_stands_in_the_map_and_no_other() {
     let text = file("src/lib.rs");
-    let modules = text.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'));
+    let modules =
+        text.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'));
     let modules: BTreeSet<String> = modules.map(str::to_owned).collect();
     assert!(modules.len() > 10, "{modules:?}");
     let told: Vec<String> =
