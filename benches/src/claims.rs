@@ -192,7 +192,7 @@ async fn plans(project: &Project) -> anyhow::Result<()> {
     )
     .await?;
     let values = [CLAIM[0], "'bench'", "'1'", "8", "0", "'running'", "'{}'::bigint[]"];
-    explain(client, &folder, "check_in", include_str!("../../sql/check_in.sql"), &values).await?;
+    explain(client, &folder, "heartbeat", include_str!("../../sql/heartbeat.sql"), &values).await?;
     explain(client, &folder, "measure_queue", include_str!("../../sql/measure_queue.sql"), &[]).await?;
     explain(
         client,
@@ -202,7 +202,7 @@ async fn plans(project: &Project) -> anyhow::Result<()> {
         &["5", "'{}'::bigint[]", "false", "100"],
     )
     .await?;
-    explain(client, &folder, "stage_jobs", include_str!("../../sql/stage_jobs.sql"), &[]).await?;
+    explain(client, &folder, "promote_jobs", include_str!("../../sql/promote_jobs.sql"), &[]).await?;
     explain(client, &folder, "take_cleanup", include_str!("../../sql/take_cleanup.sql"), &["100", "60"]).await?;
     explain(
         client,

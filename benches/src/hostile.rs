@@ -110,7 +110,7 @@ async fn claimed(queue: &Queue, job: Uuid, since: Instant) -> anyhow::Result<Opt
 /// As a worker does beside its loop.
 async fn stage(queue: Queue) {
     loop {
-        while queue.stage_jobs().await.is_ok_and(|(more, _)| more) {}
+        while queue.promote_jobs().await.is_ok_and(|(more, _)| more) {}
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -48,13 +48,27 @@ impl Serve {
         let Door { router, tasks } = http::door(project, settings, readiness, end.clone());
         let serving = tokio::spawn(http::serve(listener, router, tasks, end.clone().cancelled_owned()));
         let measuring = tokio::spawn(measure(worker.queue.clone()));
-        let ended = async {
-            super::end_requested().await;
-            end.cancel();
+        // Whichever of the two ends first, the other drains.
+        let asked = async {
+            tokio::select! {
+                () = super::end_requested() => end.cancel(),
+                () = end.cancelled() => {}
+            }
         };
-        tokio::join!(worker.run(end.cancelled()), ended);
+        let worked = async {
+            let worked = worker.run(end.cancelled()).await;
+            end.cancel();
+            worked
+        };
+        let served = async {
+            let served = serving.await;
+            end.cancel();
+            served
+        };
+        let ((), worked, served) = tokio::join!(asked, worked, served);
         measuring.abort();
-        serving.await.context("the HTTP API panicked")
+        served.context("the HTTP API panicked")?;
+        Ok(worked?)
     }
 }
 

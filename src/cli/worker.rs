@@ -33,8 +33,7 @@ impl WorkerCommand {
 
     /// Checks everything that a job will need, then works until `shutdown`.
     pub(super) async fn work(&self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        self.prepare().await?.run(shutdown).await;
-        Ok(())
+        Ok(self.prepare().await?.run(shutdown).await?)
     }
 
     /// A worker that has everything that a job will need.

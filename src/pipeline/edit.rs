@@ -53,7 +53,7 @@ impl Pipeline {
                 place = gate.unless_closed(async { Some(self.place.acquire(user).await) }).await;
             }
             if place.is_some() && !gate.is_closed() {
-                gate.sleep(lease.reserve_call().await?).await;
+                gate.sleep(lease.queue().reserve_call().await?).await;
             }
             let permit = gate.unless_closed(async { Some(self.calls.acquire(user).await) }).await;
             drop(place);
@@ -105,7 +105,7 @@ impl Pipeline {
                 Err(lost @ Failure::Queue(queue::Error::Lost)) => return Err(lost),
                 Err(failure @ Failure::Queue(_)) => {
                     // So that the books say what became of it. The database may refuse this as well.
-                    let ended = lease.end_call(call, failure.code(), failure.request_id(), failure.is_unbilled()).await;
+                    let ended = lease.queue().end_call(call, failure.code(), failure.request_id(), failure.is_unbilled()).await;
                     if let Err(error) = ended {
                         tracing::debug!(job = %lease.job.id, image = %image.id, %error, "a call stays without an end");
                     }
@@ -128,7 +128,7 @@ impl Pipeline {
                 }
                 if met == Met::ByOther || gate.is_paused() {
                     gate.pause(Some(reach));
-                    lease.end_call(call, failure.code(), failure.request_id(), failure.is_unbilled()).await?;
+                    lease.queue().end_call(call, failure.code(), failure.request_id(), failure.is_unbilled()).await?;
                     metrics::image_tried_again(failure.code());
                     return Ok(());
                 }
@@ -139,7 +139,7 @@ impl Pipeline {
                 }
                 return self.give_up(lease, image, Some(call), &failure).await;
             }
-            lease.end_call(call, failure.code(), failure.request_id(), failure.is_unbilled()).await?;
+            lease.queue().end_call(call, failure.code(), failure.request_id(), failure.is_unbilled()).await?;
             tracing::info!(
                 job = %lease.job.id, image = %image.id, code = failure.code(), error = %failure, failed, ?verdict,
                 "an image is tried again"

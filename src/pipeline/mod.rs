@@ -24,7 +24,7 @@ use futures::{StreamExt, stream};
 use tokio::sync::{Notify, Semaphore};
 
 pub use prompt::compose;
-pub use stop::{Stop, StopHandle, Wish, stop};
+pub use stop::{Stop, StopHandle, Directive, stop};
 
 use crate::failure::{Failure, Tried, Verdict, judge};
 use crate::job::{Ending, Job};
@@ -135,9 +135,9 @@ impl Pipeline {
         let gate = Gate::new(stop.clone());
         let made = tokio::select! {
             made = self.make(&lease, &gate) => made,
-            wish = stop.at_once() => match wish {
-                Wish::Cancel => return end(lease, true, None).await,
-                Wish::Lost => return Outcome::Lost,
+            directive = stop.at_once() => match directive {
+                Directive::Cancel => return end(lease, true, None).await,
+                Directive::Lost => return Outcome::Lost,
                 _ => return release(lease, ANOTHER_WORKER).await,
             },
         };
@@ -246,7 +246,7 @@ async fn put_off(lease: Lease, pause: Duration, failure: &Failure) -> Outcome {
         Failure::Fetch { error, .. } => error.to_string(),
         other => other.to_string(),
     };
-    match lease.pause_storage(pause, &why).await {
+    match lease.queue().pause_storage(pause, &why).await {
         Ok(()) => release(lease, "Waiting until the photos can be read").await,
         Err(error) => left_alone(&error),
     }

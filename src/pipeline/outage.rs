@@ -27,8 +27,8 @@ impl Pipeline {
     /// Leaves the provider alone for a while, as it wants: all of it, or only the model that the job has chosen.
     pub(super) async fn pause(&self, lease: &Lease, pause: Duration, reason: &str) -> Result<(), Failure> {
         match self.chosen_model(&lease.job) {
-            Some(model) => lease.pause_model(model, pause, reason).await?,
-            None => lease.pause_provider(pause, reason).await?,
+            Some(model) => lease.queue().pause_model(model, pause, reason).await?,
+            None => lease.queue().pause_provider(pause, reason).await?,
         }
         Ok(())
     }
@@ -52,9 +52,9 @@ impl Pipeline {
         );
         let reason = format!("job after job meets this: {failure}{}", mend(failure));
         if bucket {
-            lease.pause_storage(MENDING_PAUSE, &reason).await?;
+            lease.queue().pause_storage(MENDING_PAUSE, &reason).await?;
         } else {
-            lease.pause_provider(MENDING_PAUSE, &reason).await?;
+            lease.queue().pause_provider(MENDING_PAUSE, &reason).await?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 /// What is wanted of a running job, from gentle to final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wish {
+pub enum Directive {
     /// Go on.
     Run,
     /// Begin no more images, since somebody else waits; let those that run finish.
@@ -21,25 +21,25 @@ pub enum Wish {
 
 /// The worker's end: says what is wanted.
 #[derive(Clone, Debug)]
-pub struct StopHandle(watch::Sender<Wish>);
+pub struct StopHandle(watch::Sender<Directive>);
 
 /// The job's end: hears what is wanted.
 #[derive(Clone, Debug)]
-pub struct Stop(watch::Receiver<Wish>);
+pub struct Stop(watch::Receiver<Directive>);
 
-/// Both ends, with [`Wish::Run`] to begin with.
+/// Both ends, with [`Directive::Run`] to begin with.
 pub fn stop() -> (StopHandle, Stop) {
-    let (sender, receiver) = watch::channel(Wish::Run);
+    let (sender, receiver) = watch::channel(Directive::Run);
     (StopHandle(sender), Stop(receiver))
 }
 
 impl StopHandle {
-    /// Says what is wanted. A gentler wish does not take back a sterner one.
-    pub fn wish(&self, wish: Wish) {
-        self.0.send_if_modified(|wished| {
-            let sterner = wish > *wished;
+    /// Says what is wanted. A gentler directive does not take back a sterner one.
+    pub fn direct(&self, directive: Directive) {
+        self.0.send_if_modified(|directed| {
+            let sterner = directive > *directed;
             if sterner {
-                *wished = wish;
+                *directed = directive;
             }
             sterner
         });
@@ -54,26 +54,26 @@ impl StopHandle {
 impl Stop {
     /// Whether the job makes room for somebody else's.
     pub fn gives_way(&self) -> bool {
-        *self.0.borrow() == Wish::GiveWay
+        *self.0.borrow() == Directive::GiveWay
     }
 
     /// Whether another image may be begun.
     pub fn may_begin(&self) -> bool {
-        *self.0.borrow() == Wish::Run
+        *self.0.borrow() == Directive::Run
     }
 
     /// Waits until no other image may be begun.
     pub async fn closing(&self) {
         // The worker's end being gone closes as well.
-        let _ = self.0.clone().wait_for(|wish| *wish > Wish::Run).await;
+        let _ = self.0.clone().wait_for(|directive| *directive > Directive::Run).await;
     }
 
     /// Waits until the job is to stop at once, and says why.
-    pub async fn at_once(&mut self) -> Wish {
-        match self.0.wait_for(|wish| *wish > Wish::Drain).await {
-            Ok(wish) => *wish,
+    pub async fn at_once(&mut self) -> Directive {
+        match self.0.wait_for(|directive| *directive > Directive::Drain).await {
+            Ok(directive) => *directive,
             // The worker is gone: nobody renews the lease any more.
-            Err(_) => Wish::Lost,
+            Err(_) => Directive::Lost,
         }
     }
 }

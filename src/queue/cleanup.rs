@@ -8,7 +8,7 @@ use super::{Error, Queue};
 
 /// An object that is to leave the bucket.
 #[derive(Clone, Debug)]
-pub struct Debris {
+pub struct Removal {
     /// Row of `carousel_private.storage_cleanup`.
     pub id: i64,
     /// Object in the bucket.
@@ -18,10 +18,10 @@ pub struct Debris {
 impl Queue {
     /// Takes up to `count` objects that are to go. What is not ended by [`Queue::end_cleanup`] comes again, later each time, by `pause`
     /// times the tries. A source that a row names again, or that was uploaded anew, is forgotten instead.
-    pub async fn take_cleanup(&self, count: usize, pause: Duration) -> Result<Vec<Debris>, Error> {
+    pub async fn take_cleanup(&self, count: usize, pause: Duration) -> Result<Vec<Removal>, Error> {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         let rows = self.once(include_str!("../../sql/take_cleanup.sql"), &[&count, &pause.as_secs_f64()]).await?;
-        rows.iter().map(|row| Ok(Debris { id: row.try_get("id")?, path: row.try_get("path")? })).collect()
+        rows.iter().map(|row| Ok(Removal { id: row.try_get("id")?, path: row.try_get("path")? })).collect()
     }
 
     /// Writes down the objects that carousel wrote down as its own before this `age`, and that no row names. Returns how many there were.

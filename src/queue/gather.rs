@@ -23,11 +23,31 @@ const MOST: usize = 64;
 /// The values of a statement: an array for each of its parameters.
 pub(super) type Columns = Vec<Box<dyn ToSql + Sync + Send>>;
 
+/// A statement in its two forms. The file has the one for many writes, which passes over rows that somebody else holds; wherever `skip locked`
+/// stands in it, the one for a single write waits instead.
+pub(super) struct Pair(&'static str);
+
+impl Pair {
+    pub(super) const fn of(file: &'static str) -> Self {
+        Self(file)
+    }
+
+    /// Passes over what is held.
+    fn for_many(&self) -> &'static str {
+        self.0
+    }
+
+    /// Waits for what is held.
+    fn for_one(&self) -> String {
+        self.0.replace(" skip locked", "")
+    }
+}
+
 /// A write to one job that can go together with those to other jobs.
 pub(super) trait Write: Send + Sync + Sized + 'static {
     /// Takes an array for each parameter and answers with a row for each write, `place` saying which: its number in the arrays, from 1.
     /// Its first parameters are the jobs and the tokens of their leases.
-    const STATEMENT: &'static str;
+    const STATEMENT: Pair;
 
     /// How long it is sent again when it is sent alone.
     const PATIENCE: Patience = Patience::NEEDED;
@@ -100,8 +120,7 @@ impl<W: Write> Gather<W> {
     /// Writes by a statement of its own, waiting for rows that others hold. No row: the lease is lost.
     pub(super) async fn send_alone(queue: &Queue, write: impl Into<Arc<W>>) -> Result<Option<Row>, Error> {
         let columns = parameters(&[write.into()]);
-        let statement = W::STATEMENT.replace(" skip locked", "");
-        Ok(queue.again(W::PATIENCE, SILENCE, &statement, &references(&columns)).await?.pop())
+        Ok(queue.again(W::PATIENCE, SILENCE, &W::STATEMENT.for_one(), &references(&columns)).await?.pop())
     }
 
     /// Says whether a statement is to be begun for it.
@@ -133,7 +152,7 @@ async fn flush<W: Write>(state: Arc<Mutex<State<W>>>, queue: Queue) {
             state.waiting.drain(..count).unzip()
         };
         let columns = parameters(&writes);
-        match queue.once(W::STATEMENT, &references(&columns)).await {
+        match queue.once(W::STATEMENT.for_many(), &references(&columns)).await {
             Ok(rows) => answer(rows, answers),
             Err(error) => tracing::debug!(%error, writes = writes.len(), "writes are sent one by one"),
         }

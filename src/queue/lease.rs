@@ -11,15 +11,16 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::gather::{Gather, Under};
-use super::writes::{BeginCall, FinishJob, RecordImage, ReportProgress, StartJob};
-use super::{Error, PROVIDER, Queue, STORAGE, seconds};
+use super::ledger::CallId;
+use super::writes::{FinishJob, RecordImage, ReportProgress, StartJob};
+use super::{Error, Queue};
 use crate::job::{Ending, Format, Image, Job, Size};
 
 /// A claimed job and the permission to write it.
 pub struct Lease {
     /// What is to be made.
     pub job: Job,
-    queue: Queue,
+    pub(super) queue: Queue,
     token: i64,
 }
 
@@ -30,41 +31,6 @@ pub struct Renewal {
     pub token: i64,
     /// Whether the owner wants the job cancelled.
     pub cancel_requested: bool,
-}
-
-/// What a paid call may put into the folder of its job.
-#[derive(Clone, Copy, Debug)]
-pub struct Objects<'a> {
-    /// Name of the picture, never used before.
-    pub name: &'a str,
-    /// How many previews may stand beside it.
-    pub previews: u8,
-}
-
-/// Row of `carousel_private.provider_calls` that is open while a paid call runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CallId {
-    id: i64,
-    /// How many calls for the same image may have been billed before it, whoever made them.
-    pub billed: u32,
-}
-
-/// Answer to the wish to make a paid call.
-#[derive(Clone, Debug)]
-pub enum Begun {
-    /// It is written down: go ahead.
-    Call(CallId),
-    /// Nothing was written: the provider is to be left alone for so long.
-    Paused(Duration),
-    /// Nothing was written: a limit of the job's owner is reached.
-    Refused {
-        /// Stable code.
-        code: String,
-        /// Words for the owner.
-        words: String,
-    },
-    /// Nothing was written: the image was perhaps billed for as often as may be. How the last time ended; nobody may know.
-    Spent(Option<String>),
 }
 
 /// A finished image, as its row tells it.
@@ -113,6 +79,11 @@ impl Lease {
         self.token
     }
 
+    /// Where it was claimed: for what is written down whoever holds the job.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
     /// Shows the job as being worked on, with a row for each of its images. Returns those that are to be made.
     pub async fn start_job(&self) -> Result<Vec<Image>, Error> {
         let write = StartJob { under: self.under(), images: self.job.total_images };
@@ -131,85 +102,6 @@ impl Lease {
     pub async fn report_progress(&self) -> Result<(), Error> {
         let write = ReportProgress(self.under());
         self.queue.writes.reports.send(&self.queue, write).await?.map(|_| ()).ok_or(Error::Lost)
-    }
-
-    /// Writes down that a paid call is about to be made, and what it may put into the bucket, unless [`super::BILLED_TRIES`] for this image may have
-    /// been billed since its job was last asked for, or a limit of its owner is reached. `estimate` is what it may cost, in millionths of a dollar;
-    /// none when the model has no price. Nothing is paid for that was not written down, and no object is made.
-    pub async fn begin_call(
-        &self,
-        image: Uuid,
-        objects: Objects<'_>,
-        model: &str,
-        quality: Option<&str>,
-        prompt: &str,
-        estimate: Option<i64>,
-    ) -> Result<Begun, Error> {
-        let write = BeginCall {
-            under: self.under(),
-            image,
-            model: model.to_owned(),
-            quality: quality.map(str::to_owned),
-            prompt: prompt.to_owned(),
-            object_name: objects.name.to_owned(),
-            previews: i32::from(objects.previews),
-            estimate,
-        };
-        let row = self.queue.writes.calls.send(&self.queue, write).await?.ok_or(Error::Lost)?;
-        let pause = seconds(row.try_get("seconds")?);
-        match row.try_get("id")? {
-            Some(id) => {
-                let billed = u32::try_from(row.try_get::<_, i64>("billed")?).unwrap_or(u32::MAX);
-                Ok(Begun::Call(CallId { id, billed }))
-            }
-            None if !pause.is_zero() => Ok(Begun::Paused(pause)),
-            None => Ok(match row.try_get("refused")? {
-                Some(code) => Begun::Refused { code, words: row.try_get("words")? },
-                None => Begun::Spent(row.try_get("outcome")?),
-            }),
-        }
-    }
-
-    /// Leaves the provider alone for the time `pause`: every worker that shares its key does. `reason` is for the dashboard.
-    pub async fn pause_provider(&self, pause: Duration, reason: &str) -> Result<(), Error> {
-        self.pause(PROVIDER, pause, reason).await
-    }
-
-    /// The same of Storage: a picture that it does not take is paid all the same.
-    pub async fn pause_storage(&self, pause: Duration, reason: &str) -> Result<(), Error> {
-        self.pause(STORAGE, pause, reason).await
-    }
-
-    /// Leaves a model alone that the job has chosen: jobs of other models go on.
-    pub async fn pause_model(&self, model: &str, pause: Duration, reason: &str) -> Result<(), Error> {
-        let statement = include_str!("../../sql/pause_model.sql");
-        self.queue.rows(statement, &[&model, &pause.as_secs_f64(), &reason]).await?;
-        Ok(())
-    }
-
-    async fn pause(&self, whom: &str, pause: Duration, reason: &str) -> Result<(), Error> {
-        let statement = include_str!("../../sql/pause_provider.sql");
-        self.queue.rows(statement, &[&whom, &pause.as_secs_f64(), &reason]).await?;
-        Ok(())
-    }
-
-    /// Takes the next place in the row of all workers' calls, and says how long to wait for it.
-    pub async fn reserve_call(&self) -> Result<Duration, Error> {
-        let row = self.queue.row(include_str!("../../sql/reserve_call.sql"), &[&PROVIDER]).await?;
-        Ok(seconds(row.map_or(Ok(0.0), |row| row.try_get("wait_seconds"))?))
-    }
-
-    /// Closes a call that failed and may be made again; `unbilled`: the provider is known not to have billed it. The books are kept even when the lease is lost.
-    pub async fn end_call(
-        &self,
-        call: CallId,
-        outcome: &str,
-        request_id: Option<&str>,
-        unbilled: bool,
-    ) -> Result<(), Error> {
-        let statement = include_str!("../../sql/end_call.sql");
-        self.queue.row(statement, &[&call.id, &outcome, &request_id, &unbilled]).await?;
-        Ok(())
     }
 
     /// Shows a partial preview on the image's row.
@@ -289,7 +181,7 @@ impl Lease {
         self.queue.row(sql, values).await?.map(|_| ()).ok_or(Error::Lost)
     }
 
-    fn under(&self) -> Under {
+    pub(super) fn under(&self) -> Under {
         Under { job: self.job.id, token: self.token }
     }
 }

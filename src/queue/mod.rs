@@ -4,11 +4,13 @@
 //! something else is waited for. It does not decide what is tried again, except that a statement which failed because the database was
 //! away is sent again until it is back.
 
+mod budget;
 mod cleanup;
 mod connection;
 mod error;
 mod gather;
 mod lease;
+mod ledger;
 mod writes;
 
 use std::sync::Arc;
@@ -19,18 +21,14 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
-pub use cleanup::Debris;
+pub use cleanup::Removal;
 pub use connection::{LOOK_UP, Settings, tls};
 pub use error::Error;
-pub use lease::{Begun, CallId, Fault, Lease, Objects, Recorded, Renewal};
+pub use lease::{Fault, Lease, Recorded, Renewal};
+pub use ledger::{Begun, CallId, Objects};
 
 use crate::job::Job;
 use connection::Patience;
-
-/// Name of the provider's row in `carousel_private.provider_budget`: one key, one budget.
-const PROVIDER: &str = "openai";
-/// Name of the row that stands beside it for the bucket.
-const STORAGE: &str = "storage";
 
 /// Calls for one image that may have been billed, since its job was last asked for: once more, and no oftener, whoever makes them.
 pub const BILLED_TRIES: u32 = 2;
@@ -40,7 +38,7 @@ pub const BILLED_TRIES: u32 = 2;
 const MOST_ROWS: i64 = 100;
 
 /// Jobs that one statement gives their turns at most.
-const MOST_STAGED: i64 = 100;
+const MOST_PROMOTED: i64 = 100;
 
 /// Looks at a thousand jobs each that a claim takes to put off those of a paused model.
 const MOST_PASSES: usize = 64;
@@ -91,7 +89,7 @@ pub struct ToDo {
     /// Some leases of others ran out.
     pub lost_leases: bool,
     /// Some objects are to be removed.
-    pub debris: bool,
+    pub removals: bool,
     /// There may be jobs to claim.
     pub jobs: bool,
     /// Time until a scheduled job is due or the provider's pause is over; zero when a job is due now.
@@ -153,12 +151,12 @@ impl Queue {
     }
 
     /// Lets some scheduled jobs that are due take their turns. Returns whether there may be more of them, and the time until the next one is due.
-    pub async fn stage_jobs(&self) -> Result<(bool, Option<Duration>), Error> {
-        let statement = include_str!("../../sql/stage_jobs.sql");
-        let row = self.once(statement, &[&MOST_STAGED]).await?.pop().ok_or(Error::Lost)?;
-        let staged = row.try_get::<_, i64>("staged")?;
+    pub async fn promote_jobs(&self) -> Result<(bool, Option<Duration>), Error> {
+        let statement = include_str!("../../sql/promote_jobs.sql");
+        let row = self.once(statement, &[&MOST_PROMOTED]).await?.pop().ok_or(Error::Lost)?;
+        let promoted = row.try_get::<_, i64>("promoted")?;
         let next = row.try_get::<_, Option<f64>>("next_in_seconds")?;
-        Ok((staged == MOST_STAGED, next.map(seconds)))
+        Ok((promoted == MOST_PROMOTED, next.map(seconds)))
     }
 
     /// Prolongs the leases with these tokens by the time `lease`. A lease that does not come back is lost.
@@ -187,23 +185,16 @@ impl Queue {
         })
     }
 
-    /// Says how many images a minute all workers together may ask for.
-    pub async fn set_rate(&self, images_per_minute: u32) -> Result<(), Error> {
-        let rate = i32::try_from(images_per_minute).unwrap_or(i32::MAX);
-        self.rows(include_str!("../../sql/set_rate.sql"), &[&PROVIDER, &rate]).await?;
-        Ok(())
-    }
-
     /// Says in `carousel_private.workers` that the worker lives, and looks for what there is to do. The leases with the tokens `held` are
     /// its own. One statement: an idle worker sends no other.
-    pub async fn check_in(&self, report: &WorkerReport<'_>, held: &[i64]) -> Result<ToDo, Error> {
+    pub async fn heartbeat(&self, report: &WorkerReport<'_>, held: &[i64]) -> Result<ToDo, Error> {
         let version = env!("CARGO_PKG_VERSION");
         let values: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
             [&report.id, &report.name, &version, &report.concurrency, &report.running, &report.state, &held];
-        let row = self.once(include_str!("../../sql/check_in.sql"), &values).await?.pop().ok_or(Error::Lost)?;
+        let row = self.once(include_str!("../../sql/heartbeat.sql"), &values).await?.pop().ok_or(Error::Lost)?;
         Ok(ToDo {
             lost_leases: row.try_get("lost_leases")?,
-            debris: row.try_get("debris")?,
+            removals: row.try_get("removals")?,
             jobs: row.try_get("jobs")?,
             next: row.try_get::<_, Option<f64>>("next_in_seconds")?.map(seconds),
         })

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::BILLED_TRIES;
 use super::connection::Patience;
-use super::gather::{Columns, Gather, Under, Write, column};
+use super::gather::{Columns, Gather, Pair, Under, Write, column};
 
 /// One place for each kind where writes meet.
 #[derive(Default)]
@@ -25,7 +25,7 @@ pub(super) struct StartJob {
 }
 
 impl Write for StartJob {
-    const STATEMENT: &'static str = include_str!("../../sql/start_job.sql");
+    const STATEMENT: Pair = Pair::of(include_str!("../../sql/start_job.sql"));
 
     fn under(&self) -> Under {
         self.under
@@ -39,7 +39,7 @@ impl Write for StartJob {
 pub(super) struct ReportProgress(pub(super) Under);
 
 impl Write for ReportProgress {
-    const STATEMENT: &'static str = include_str!("../../sql/report_progress.sql");
+    const STATEMENT: Pair = Pair::of(include_str!("../../sql/report_progress.sql"));
     const PATIENCE: Patience = Patience::PASSING;
 
     fn under(&self) -> Under {
@@ -59,7 +59,7 @@ pub(super) struct BeginCall {
 }
 
 impl Write for BeginCall {
-    const STATEMENT: &'static str = include_str!("../../sql/begin_call.sql");
+    const STATEMENT: Pair = Pair::of(include_str!("../../sql/begin_call.sql"));
 
     fn under(&self) -> Under {
         self.under
@@ -97,7 +97,7 @@ pub(super) struct RecordImage {
 }
 
 impl Write for RecordImage {
-    const STATEMENT: &'static str = include_str!("../../sql/record_image.sql");
+    const STATEMENT: Pair = Pair::of(include_str!("../../sql/record_image.sql"));
 
     fn under(&self) -> Under {
         self.under
@@ -130,7 +130,7 @@ pub(super) struct FinishJob {
 }
 
 impl Write for FinishJob {
-    const STATEMENT: &'static str = include_str!("../../sql/finish_job.sql");
+    const STATEMENT: Pair = Pair::of(include_str!("../../sql/finish_job.sql"));
 
     fn under(&self) -> Under {
         self.under

@@ -19,13 +19,13 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// Between two searches for objects without a row, and how long ago they must have been written down: no call takes so long.
 const SWEEP: Duration = Duration::from_secs(3600);
 
-/// Cleans for ever: removes what is written down whenever `debris` is notified, and sweeps once an hour. Nothing is removed while it is not
+/// Cleans for ever: removes what is written down whenever `removals_due` is notified, and sweeps once an hour. Nothing is removed while it is not
 /// proven that the database, which says what, and `api`, behind which the bucket is, are one project's.
-pub(super) async fn clean(queue: Queue, storage: Arc<Storage>, api: Caller, debris: Arc<Notify>) {
+pub(super) async fn clean(queue: Queue, storage: Arc<Storage>, api: Caller, removals_due: Arc<Notify>) {
     let mut sweeps = interval_at(Instant::now() + SWEEP, SWEEP);
     loop {
         tokio::select! {
-            () = debris.notified() => if is_one_project(&queue, &api).await {
+            () = removals_due.notified() => if is_one_project(&queue, &api).await {
                 while remove(&queue, &storage).await {}
             },
             // What is found is written down, and the worker's next look sees it.
@@ -51,25 +51,25 @@ async fn is_one_project(queue: &Queue, api: &Caller) -> bool {
 
 /// One batch. Says whether there may be more.
 async fn remove(queue: &Queue, storage: &Storage) -> bool {
-    let debris = match queue.take_cleanup(BATCH, PAUSE).await {
-        Ok(debris) if debris.is_empty() => return false,
-        Ok(debris) => debris,
+    let removals = match queue.take_cleanup(BATCH, PAUSE).await {
+        Ok(removals) if removals.is_empty() => return false,
+        Ok(removals) => removals,
         Err(error) => {
             tracing::warn!(%error, "can't look for objects to remove");
             return false;
         }
     };
-    let paths: Vec<String> = debris.iter().map(|debris| debris.path.clone()).collect();
+    let paths: Vec<String> = removals.iter().map(|removal| removal.path.clone()).collect();
     // Storage names only what was there; what was not is gone as well.
     if let Err(error) = storage.remove(&paths).await {
         tracing::warn!(%error, objects = paths.len(), "objects could not be removed; trying again later");
         return false;
     }
-    let ids: Vec<i64> = debris.iter().map(|debris| debris.id).collect();
+    let ids: Vec<i64> = removals.iter().map(|removal| removal.id).collect();
     if let Err(error) = queue.end_cleanup(&ids).await {
         tracing::warn!(%error, "removed objects stay written down; removing them again does no harm");
         return false;
     }
     tracing::debug!(objects = ids.len(), "objects removed");
-    debris.len() == BATCH
+    removals.len() == BATCH
 }

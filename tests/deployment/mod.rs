@@ -37,14 +37,19 @@ pub struct Deployment {
 /// A worker in this process; dropping it kills it as a crash would.
 pub struct Running {
     stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Result<(), worker::HelperEnded>>,
 }
 
 impl Running {
     /// Asks the worker to drain and waits until it has ended.
     pub async fn drain(mut self) {
         drop(self.stop.take());
-        (&mut self.task).await.expect("the worker ends without a panic");
+        self.ended().await.expect("nothing beside the worker's loop ends before it");
+    }
+
+    /// Waits until the worker has ended.
+    pub async fn ended(&mut self) -> Result<(), worker::HelperEnded> {
+        (&mut self.task).await.expect("the worker ends without a panic")
     }
 
     /// Asks the worker to drain, and does not wait.

@@ -1,7 +1,9 @@
 //! Beginnings and ends: templates, cancel, retry, delete, several workers, drain.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
+use carousel::worker;
 use serde_json::json;
 
 use crate::deployment::Deployment;
@@ -194,4 +196,17 @@ async fn a_scheduled_job_starts_by_itself_when_it_is_due() {
     let row = person.over(&job).await;
     assert_eq!(row["status"], "completed");
     assert!(row["started_at"].as_str() >= row["run_at"].as_str(), "{row}");
+}
+
+#[tokio::test]
+async fn a_worker_whose_renewals_have_ended_claims_no_more_and_says_why() {
+    let deployment = Deployment::new().await;
+    let (pipeline, settings) = deployment.settings();
+    // No clock ticks every third of nothing: the task panics.
+    let mut worker = deployment.start(pipeline, worker::Settings { lease: Duration::ZERO, ..settings });
+    let ended = worker.ended().await.expect_err("it can't go on");
+    assert_eq!(ended.name, "the renewal of leases");
+    assert!(ended.how.contains("panicked"), "{ended}");
+    let workers = "select state from carousel_private.workers";
+    assert_eq!(deployment.project.owner.query_one(workers, &[]).await.unwrap().get::<_, String>(0), "stopped");
 }

@@ -50,7 +50,7 @@ async fn only_calls_that_may_have_been_billed_count_and_the_last_one_says_why() 
     let limited = ("rate_limited", true);
     for (outcome, unbilled) in [limited, ("provider_timeout", false), limited, limited, ("answer_truncated", false)] {
         let call = begin(&lease, image).await.unwrap();
-        lease.end_call(call, outcome, None, unbilled).await.unwrap();
+        lease.queue().end_call(call, outcome, None, unbilled).await.unwrap();
     }
     assert_eq!(spent(&lease, image).await, Some(Some("answer_truncated".to_owned())));
 }
@@ -64,7 +64,7 @@ async fn who_asks_for_a_job_once_more_may_have_its_images_paid_for_once_more() {
     let image = lease.start_job().await.unwrap()[0].id;
     for _ in 0..BILLED_TRIES {
         let call = begin(&lease, image).await.unwrap();
-        lease.end_call(call, "answer_truncated", None, false).await.unwrap();
+        lease.queue().end_call(call, "answer_truncated", None, false).await.unwrap();
     }
     assert!(spent(&lease, image).await.is_some());
     lease.finish_job(false, None).await.unwrap();

@@ -15,15 +15,15 @@ async fn a_pause_stops_claims_and_calls_of_every_worker_and_is_looked_at_when_it
     insert(&project, user, "slide_prompts='{one,two}'").await;
     insert(&project, user, "").await;
     let running = claim(&one, 1).await.pop().unwrap();
-    running.pause_provider(Duration::from_secs(300), "the quota is spent").await.unwrap();
-    running.pause_provider(Duration::from_secs(1), "a shorter one").await.unwrap();
+    running.queue().pause_provider(Duration::from_secs(300), "the quota is spent").await.unwrap();
+    running.queue().pause_provider(Duration::from_secs(1), "a shorter one").await.unwrap();
     assert!(claim(&two, 1).await.is_empty());
     let image = running.start_job().await.unwrap()[0];
     match running.begin_call(image.id, objects("a.png"), "gpt-image-2", None, "a cup", Some(53_000)).await.unwrap() {
         Begun::Paused(pause) => assert!(pause > Duration::from_secs(290), "{pause:?}"),
         other => panic!("the provider was to be left alone: {other:?}"),
     }
-    let (_, next) = two.stage_jobs().await.unwrap();
+    let (_, next) = two.promote_jobs().await.unwrap();
     assert!(next.unwrap() > Duration::from_secs(290));
     let reason = "select paused_reason from carousel_private.provider_budget";
     assert_eq!(project.owner.query_one(reason, &[]).await.unwrap().get::<_, String>(0), "the quota is spent");
@@ -42,9 +42,9 @@ async fn calls_of_all_workers_stand_in_one_row() {
     one.set_rate(60).await.unwrap();
     let (first, second) = (claim(&one, 1).await.pop().unwrap(), claim(&two, 1).await.pop().unwrap());
     let before: time::OffsetDateTime = project.owner.query_one("select clock_timestamp()", &[]).await.unwrap().get(0);
-    assert!(first.reserve_call().await.unwrap() < Duration::from_millis(900), "the first call need not wait");
+    assert!(first.queue().reserve_call().await.unwrap() < Duration::from_millis(900), "the first call need not wait");
     for lease in [&second, &first, &second] {
-        lease.reserve_call().await.unwrap();
+        lease.queue().reserve_call().await.unwrap();
     }
     let next = "select next_at from carousel_private.provider_budget";
     let next: time::OffsetDateTime = project.owner.query_one(next, &[]).await.unwrap().get(0);
@@ -68,8 +68,8 @@ async fn a_model_that_is_left_alone_keeps_only_the_jobs_that_have_chosen_it() {
     project.owner.execute(many, &[&busy]).await.unwrap();
     let mut running = claim(&queue, 2).await;
     let images = running[0].start_job().await.unwrap();
-    running[0].pause_model("old-model", Duration::from_secs(300), "rate_limited").await.unwrap();
-    running[0].pause_model("old-model", Duration::from_secs(10), "shorter").await.unwrap();
+    running[0].queue().pause_model("old-model", Duration::from_secs(300), "rate_limited").await.unwrap();
+    running[0].queue().pause_model("old-model", Duration::from_secs(10), "shorter").await.unwrap();
     assert!(
         matches!(begin_with(&running[0], images[0].id, "old-model").await, Begun::Paused(left) if left > Duration::from_secs(200))
     );
@@ -85,7 +85,7 @@ async fn a_model_that_is_left_alone_keeps_only_the_jobs_that_have_chosen_it() {
     // When it is over they are claimed as before.
     project.owner.execute("update carousel_private.model_pauses set paused_until = now()", &[]).await.unwrap();
     project.owner.execute("update carousel_private.queue set run_at = now()", &[]).await.unwrap();
-    while queue.stage_jobs().await.unwrap().0 {}
+    while queue.promote_jobs().await.unwrap().0 {}
     assert_eq!(claim(&queue, 8).await.len(), 8);
     drop(running.pop());
 }
@@ -99,7 +99,7 @@ async fn an_image_that_is_tried_in_vain_has_an_end_although_nothing_was_billed()
     let image = lease.start_job().await.unwrap()[0].id;
     for _ in 0..32 {
         let Begun::Call(call) = begin_with(&lease, image, "gpt-image-2").await else { panic!("it may be tried") };
-        lease.end_call(call, "quota_exhausted", None, true).await.unwrap();
+        lease.queue().end_call(call, "quota_exhausted", None, true).await.unwrap();
     }
     match begin_with(&lease, image, "gpt-image-2").await {
         Begun::Refused { code, words } => {

@@ -100,12 +100,12 @@ async fn a_scheduled_job_is_not_claimed_before_its_time() {
     let project = Project::new().await;
     let (queue, user) = (queue(&project), project.user().await);
     let job = insert(&project, user, "run_at=now() + interval '1 hour'").await;
-    let (more, next) = queue.stage_jobs().await.unwrap();
+    let (more, next) = queue.promote_jobs().await.unwrap();
     assert!(!more);
     assert!(next.unwrap() > Duration::from_secs(3500));
     assert!(claim(&queue, 1).await.is_empty());
     project.owner.execute("update carousel_private.queue set run_at = now()", &[]).await.unwrap();
-    assert_eq!(queue.stage_jobs().await.unwrap(), (false, None));
+    assert_eq!(queue.promote_jobs().await.unwrap(), (false, None));
     assert_eq!(claim(&queue, 1).await.pop().unwrap().job.id, job);
 }
 
@@ -122,14 +122,14 @@ async fn many_that_are_due_together_take_their_turns_some_at_a_time() {
     let somebody = project.admin().await;
     somebody.batch_execute("begin; select from carousel_private.queue limit 1 for update").await.unwrap();
     let mut statements = 1;
-    while queue.stage_jobs().await.unwrap().0 {
+    while queue.promote_jobs().await.unwrap().0 {
         statements += 1;
     }
     assert_eq!(statements, 3);
     let waiting = "select count(*) from carousel_private.queue where turn is null";
     assert_eq!(project.owner.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0), 1);
     somebody.batch_execute("rollback").await.unwrap();
-    queue.stage_jobs().await.unwrap();
+    queue.promote_jobs().await.unwrap();
     assert_eq!(project.owner.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0), 0);
 }
 

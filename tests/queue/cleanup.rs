@@ -56,7 +56,7 @@ async fn the_sweep_takes_only_what_was_written_down_before_it_was_made() {
         lease.begin_call(image, Objects { name, previews }, "gpt-image-2", None, "a cup", Some(53_000))
     };
     let Begun::Call(ended) = call(images[1].id, "b.png", 2).await.unwrap() else { panic!("nobody paused it") };
-    lease.end_call(ended, "provider_error", None, false).await.unwrap();
+    lease.queue().end_call(ended, "provider_error", None, false).await.unwrap();
     call(images[2].id, "c.png", 0).await.unwrap();
     let admin = project.admin().await;
     let recorded = format!("{folder}/{}.png", images[0].id);

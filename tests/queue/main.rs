@@ -5,7 +5,7 @@ mod project;
 
 mod billed;
 mod budget;
-mod check_in;
+mod heartbeat;
 mod claims;
 mod cleanup;
 mod connections;

@@ -116,8 +116,8 @@ impl History {
                 let Begun::Call(call) = begun else { continue };
                 let _ = match self.chance.random_range(0..5) {
                     0 => record(&lease, image, call).await,
-                    1 => lease.end_call(call, "rate_limited", None, true).await,
-                    2 => lease.end_call(call, "provider_timeout", None, false).await,
+                    1 => lease.queue().end_call(call, "rate_limited", None, true).await,
+                    2 => lease.queue().end_call(call, "provider_timeout", None, false).await,
                     // Cancelled or deleted meanwhile: nobody says how it ended.
                     _ => Ok(()),
                 };

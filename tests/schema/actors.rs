@@ -98,7 +98,7 @@ impl Maker {
                 self.claim(2).await;
             }
             3 => {
-                self.queue.stage_jobs().await.expect("jobs can be staged");
+                self.queue.promote_jobs().await.expect("jobs can be staged");
             }
             4 => {
                 self.queue.rescue_jobs(2, &[], false).await.expect("jobs can be rescued");

@@ -20,7 +20,7 @@ fn queue(project: &Project) -> Queue {
 
 async fn report(queue: &Queue, id: Uuid, name: &str, state: &'static str) {
     let report = WorkerReport { id, name, concurrency: 8, running: 0, state };
-    queue.check_in(&report, &[]).await.expect("it is written");
+    queue.heartbeat(&report, &[]).await.expect("it is written");
 }
 
 /// Every row of a view, these columns of it, in their order.
@@ -52,7 +52,7 @@ async fn the_queues_health_tells_what_waits_runs_is_lost_and_is_paused() {
     insert_job(&client, user, &[("run_at", "now() + interval '1 day'")]).await.unwrap();
     insert_job(&client, user, &[("run_at", "'2000-01-01'"), ("variants", "2")]).await.unwrap();
     insert_job(&project.signed_in(other).await, other, &[]).await.unwrap();
-    lease.pause_provider(LEASE, "no credit").await.unwrap();
+    lease.queue().pause_provider(LEASE, "no credit").await.unwrap();
     assert_eq!(rows(&project.owner, "queue_health", all).await, ["(2,3,2,f,1,3,1,1,f,\"no credit\")"]);
     let since =
         "oldest_waiting_since = (select created_at from public.image_generation_jobs where run_at = '2000-01-01')

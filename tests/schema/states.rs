@@ -47,7 +47,7 @@ async fn come_to_an_end(project: &Project, people: &[Person], makers: &[Maker], 
     });
     let queue = queue.unwrap();
     queue.rescue_jobs(i32::MAX, &[], false).await.unwrap();
-    queue.stage_jobs().await.unwrap();
+    queue.promote_jobs().await.unwrap();
     let waiting =
         value(&project.owner, "select count(*) from public.image_generation_jobs where stage = 'queued'").await;
     assert_eq!(last.make_all().await.to_string(), waiting, "every waiting job can be claimed");

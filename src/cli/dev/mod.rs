@@ -77,7 +77,7 @@ impl Dev {
             shown = self.show(&project, app) => shown,
             ended = &mut worker => match ended.context("the worker panicked")? {
                 Ok(()) => bail!("the worker ended by itself"),
-                Err(error) => Err(error.context("the worker could not start")),
+                Err(error) => Err(error.context("the worker ended")),
             },
             () = end_requested() => Ok(()),
         };

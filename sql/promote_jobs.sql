@@ -3,11 +3,11 @@
 with due as materialized (
     select job_id from carousel_private.queue where turn is null and run_at <= now() order by run_at limit $1 for update skip locked
 ),
-staged as materialized (
+promoted as materialized (
     select carousel_private.assign_turn(job_id) from due
 )
 select
-    (select count(*) from staged) as staged,
+    (select count(*) from promoted) as promoted,
     least(
         (
             select extract(epoch from run_at - now())::float8

@@ -8,11 +8,11 @@ use uuid::Uuid;
 use crate::project::Project;
 use crate::{begin, claim, insert, queue};
 
-const NOTHING: ToDo = ToDo { lost_leases: false, debris: false, jobs: false, next: None };
+const NOTHING: ToDo = ToDo { lost_leases: false, removals: false, jobs: false, next: None };
 
 async fn look(queue: &Queue, held: &[i64]) -> ToDo {
     let report = WorkerReport { id: Uuid::nil(), name: "a", concurrency: 8, running: 0, state: "running" };
-    queue.check_in(&report, held).await.expect("a worker can check in")
+    queue.heartbeat(&report, held).await.expect("a worker can say that it lives")
 }
 
 #[tokio::test]
@@ -35,11 +35,11 @@ async fn it_hears_of_jobs_that_can_be_claimed_and_of_those_that_will_be_due() {
     assert!(!found.jobs && found.next.unwrap() > Duration::from_secs(3500), "{found:?}");
     project.owner.execute("update carousel_private.queue set run_at = now()", &[]).await.unwrap();
     assert_eq!(look(&queue, &[]).await, ToDo { next: Some(Duration::ZERO), ..NOTHING });
-    queue.stage_jobs().await.unwrap();
+    queue.promote_jobs().await.unwrap();
     assert_eq!(look(&queue, &[]).await, ToDo { jobs: true, ..NOTHING });
     let lease = claim(&queue, 1).await.pop().unwrap();
     insert(&project, user, "").await;
-    lease.pause_provider(Duration::from_secs(600), "test").await.unwrap();
+    lease.queue().pause_provider(Duration::from_secs(600), "test").await.unwrap();
     let found = look(&queue, &[]).await;
     assert!(!found.jobs && found.next.unwrap() > Duration::from_secs(500), "nothing is claimed in a pause: {found:?}");
 }
@@ -70,7 +70,7 @@ async fn it_hears_of_objects_that_are_to_go() {
     begin(&lease, image).await.unwrap();
     lease.record_preview(image, &format!("{user}/jobs/{}/a.png", lease.job.id)).await.unwrap();
     project.signed_in(user).await.execute("delete from public.image_generation_jobs", &[]).await.unwrap();
-    assert_eq!(look(&queue, &[]).await, ToDo { debris: true, ..NOTHING });
+    assert_eq!(look(&queue, &[]).await, ToDo { removals: true, ..NOTHING });
     assert_eq!(queue.take_cleanup(10, Duration::from_secs(60)).await.unwrap().len(), 1);
     assert_eq!(look(&queue, &[]).await, NOTHING);
 }

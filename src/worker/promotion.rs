@@ -7,15 +7,15 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::queue::Queue;
 
-/// Works for ever: whenever `due` is notified it gives their turns to all jobs that are due, some at a time, and tells `staged` after each time that
+/// Works for ever: whenever `due` is notified it gives their turns to all jobs that are due, some at a time, and tells `promoted` after each time that
 /// there is something to claim, and in how long the next one is due.
-pub(super) async fn stage(queue: Queue, due: Arc<Notify>, staged: mpsc::Sender<Option<Duration>>) {
+pub(super) async fn promote(queue: Queue, due: Arc<Notify>, promoted: mpsc::Sender<Option<Duration>>) {
     loop {
         due.notified().await;
         loop {
-            match queue.stage_jobs().await {
+            match queue.promote_jobs().await {
                 Ok((more, next)) => {
-                    if staged.send(next).await.is_err() {
+                    if promoted.send(next).await.is_err() {
                         return;
                     }
                     if !more {
@@ -23,7 +23,7 @@ pub(super) async fn stage(queue: Queue, due: Arc<Notify>, staged: mpsc::Sender<O
                     }
                 }
                 Err(error) => {
-                    // The worker's next look sees them again.
+                    // The worker's next poll sees them again.
                     tracing::warn!(%error, "scheduled jobs could not take their turns");
                     break;
                 }

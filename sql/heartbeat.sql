@@ -7,7 +7,7 @@ with worker as (
 )
 select
     exists (select from carousel_private.leases where leased_until < now() and token <> all ($7)) as lost_leases,
-    exists (select from carousel_private.storage_cleanup where due_at <= now()) as debris,
+    exists (select from carousel_private.storage_cleanup where due_at <= now()) as removals,
     -- Through the index of turns: the table itself may begin with many dead rows.
     (select min(turn) from carousel_private.queue) is not null and carousel_private.pause_left() = 0 as jobs,
     least(
