@@ -42,6 +42,7 @@ lease as (
     returning job_id, token, attempt
 )
 select put_off.jobs as put_off, job.id, job.user_id, lease.token, lease.attempt, job.prompt, job.slide_prompts, job.source_paths, job.slides_from,
-    job.slide_sources, job.style, job.variants, job.model, job.quality, job.output_format, job.background, job.partial_previews, job.total_images
+    job.slide_sources, job.style, job.variants, job.model, job.quality, job.output_format, job.background, job.partial_previews, job.total_images,
+    job.cancel_requested_at is not null as cancel_requested
 from (select count(paused_until) as jobs from next) as put_off
 left join (job join lease on lease.job_id = job.id) on true

@@ -199,7 +199,7 @@ async fn plans(project: &Project) -> anyhow::Result<()> {
         &folder,
         "rescue_jobs",
         include_str!("../../sql/rescue_jobs.sql"),
-        &["5", "'{}'::bigint[]", "false", "100"],
+        &["'{}'::bigint[]", "false", "100"],
     )
     .await?;
     explain(client, &folder, "promote_jobs", include_str!("../../sql/promote_jobs.sql"), &[]).await?;

@@ -179,6 +179,7 @@ pub const MIGRATIONS: &[(&str, &str, &str)] = &[
         "broadcasts_at_once",
         include_str!("../../supabase/migrations/20261202070100_broadcasts_at_once.sql"),
     ),
+    migration("20261202080000", "endings", include_str!("../../supabase/migrations/20261202080000_endings.sql")),
 ];
 
 const fn migration(

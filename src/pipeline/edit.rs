@@ -28,6 +28,17 @@ const LONG_PAUSE: Duration = Duration::from_secs(30);
 /// A path never holds other bytes than its first.
 const FOREVER: &str = "max-age=31536000, immutable";
 
+/// What became of an image, as far as its row tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ImageOutcome {
+    /// It is there.
+    Made,
+    /// It can't be made, and its row says why.
+    Failed,
+    /// It is still to be made: why, the gate knows.
+    Left,
+}
+
 impl Pipeline {
     /// Makes one image and records what came of it. Fails only with the lease or the database.
     pub(super) async fn make_image(
@@ -36,7 +47,7 @@ impl Pipeline {
         image: Image,
         sources: &Sources,
         gate: &Gate,
-    ) -> Result<(), Failure> {
+    ) -> Result<ImageOutcome, Failure> {
         let edit = match self.plan(&lease.job, &image, sources.of(image.slide)?) {
             Ok(edit) => edit,
             Err(failure) => return self.give_up(lease, image, None, &failure).await,
@@ -58,8 +69,7 @@ impl Pipeline {
             let permit = gate.unless_closed(async { Some(self.calls.acquire(user).await) }).await;
             drop(place);
             let Some(permit) = permit.filter(|_| !gate.is_closed()) else {
-                gate.leave();
-                return Ok(());
+                return Ok(ImageOutcome::Left);
             };
             if turn.is_none() && self.circuit.is_half_open() {
                 continue;
@@ -68,7 +78,8 @@ impl Pipeline {
                 && let Err(failure) = self.look_at_bucket(edit.format.mime()).await
             {
                 gate.pause(Some(Reach::Bucket));
-                return self.leave_alone(lease, Reach::Bucket, &failure).await;
+                self.leave_alone(lease, Reach::Bucket, &failure).await?;
+                return Ok(ImageOutcome::Left);
             }
             // A name for each call: a path never holds other bytes than its first.
             let place = Place::new(&lease.job, &image, &edit);
@@ -86,7 +97,7 @@ impl Pipeline {
                 }
                 Begun::Paused(pause) if pause > LONG_PAUSE => {
                     gate.pause(None);
-                    return Ok(());
+                    return Ok(ImageOutcome::Left);
                 }
                 Begun::Paused(pause) => {
                     drop(permit);
@@ -99,13 +110,14 @@ impl Pipeline {
             let failure = match self.call(lease, image, call, &edit, &place).await {
                 Ok(()) => {
                     counted.ended("ok");
-                    return Ok(());
+                    return Ok(ImageOutcome::Made);
                 }
                 // Whoever has the lease by now may have said what became of it.
                 Err(lost @ Failure::Queue(queue::Error::Lost)) => return Err(lost),
                 Err(failure @ Failure::Queue(_)) => {
                     // So that the books say what became of it. The database may refuse this as well.
-                    let ended = lease.queue().end_call(call, failure.code(), failure.request_id(), failure.is_unbilled()).await;
+                    let ended =
+                        lease.queue().end_call(call, failure.code(), failure.request_id(), failure.is_unbilled()).await;
                     if let Err(error) = ended {
                         tracing::debug!(job = %lease.job.id, image = %image.id, %error, "a call stays without an end");
                     }
@@ -130,7 +142,7 @@ impl Pipeline {
                     gate.pause(Some(reach));
                     lease.queue().end_call(call, failure.code(), failure.request_id(), failure.is_unbilled()).await?;
                     metrics::image_tried_again(failure.code());
-                    return Ok(());
+                    return Ok(ImageOutcome::Left);
                 }
             }
             if verdict == Verdict::Final {
@@ -159,7 +171,7 @@ impl Pipeline {
                         self.pause(lease, pause, &failure.to_string()).await?;
                     }
                     gate.pause(Some(Reach::Provider));
-                    return Ok(());
+                    return Ok(ImageOutcome::Left);
                 }
             }
         }
@@ -297,13 +309,14 @@ impl Pipeline {
         image: Image,
         call: Option<CallId>,
         failure: &Failure,
-    ) -> Result<(), Failure> {
+    ) -> Result<ImageOutcome, Failure> {
         tracing::warn!(job = %lease.job.id, image = %image.id, code = failure.code(), error = %failure, "an image can't be made");
         metrics::image_failed(failure.code());
         let message = failure.message();
         let fault = Fault { code: failure.code(), message: &message, request_id: failure.request_id() };
         let call = call.map(|call| (call, failure.is_unbilled()));
-        Ok(lease.record_failure(image.id, call, &fault).await?)
+        lease.record_failure(image.id, call, &fault).await?;
+        Ok(ImageOutcome::Failed)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Whether another image of a job may be begun, and what becomes of those that were not.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -20,8 +19,6 @@ pub(super) struct Gate {
     paused: OnceLock<&'static str>,
     /// Code and words of what the images that were not begun fail with.
     spoiled: OnceLock<(String, String)>,
-    /// Images that were not begun.
-    left: AtomicUsize,
     /// Told of each image that is over.
     pub(super) progress: Notify,
 }
@@ -42,7 +39,7 @@ pub(super) enum Unfinished<'a> {
 impl Gate {
     pub(super) fn new(stop: Stop) -> Self {
         let (paused, spoiled) = (OnceLock::new(), OnceLock::new());
-        Self { stop, paused, spoiled, left: AtomicUsize::new(0), progress: Notify::new() }
+        Self { stop, paused, spoiled, progress: Notify::new() }
     }
 
     /// Whether no other image may be begun.
@@ -74,8 +71,7 @@ impl Gate {
         }
     }
 
-    /// Lets no other image begin: the provider or the bucket, if it is known which, is to be left alone. The one that found out is left to be
-    /// made.
+    /// Lets no other image begin: the provider or the bucket, if it is known which, is to be left alone.
     pub(super) fn pause(&self, reach: Option<Reach>) {
         let words = match reach {
             Some(Reach::Provider) => "Waiting until the provider can be used again",
@@ -83,7 +79,6 @@ impl Gate {
             _ => "Waiting until images can be made again",
         };
         self.paused.get_or_init(|| words);
-        self.leave();
     }
 
     /// Lets no other image begin: it would fail like this one.
@@ -91,14 +86,8 @@ impl Gate {
         self.spoiled.get_or_init(|| (failure.code().to_owned(), failure.message()));
     }
 
-    /// Says that an image was not begun.
-    pub(super) fn leave(&self) {
-        self.left.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// What becomes of the images that were not begun, if there are any.
-    pub(super) fn unfinished(&self) -> Option<Unfinished<'_>> {
-        let left = self.left.load(Ordering::Relaxed);
+    /// What becomes of so many images that are left to be made, if there are any.
+    pub(super) fn unfinished(&self, left: usize) -> Option<Unfinished<'_>> {
         if left == 0 {
             return None;
         }

@@ -24,7 +24,7 @@ use futures::{StreamExt, stream};
 use tokio::sync::{Notify, Semaphore};
 
 pub use prompt::compose;
-pub use stop::{Stop, StopHandle, Directive, stop};
+pub use stop::{Directive, Stop, StopHandle, stop};
 
 use crate::failure::{Failure, Tried, Verdict, judge};
 use crate::job::{Ending, Job};
@@ -32,6 +32,7 @@ use crate::provider::{PriceTable, Provider};
 use crate::queue::{self, Fault, Lease};
 use crate::supabase::storage::Storage;
 use circuit::Circuit;
+use edit::ImageOutcome;
 use gate::{ANOTHER_WORKER, Gate, Unfinished};
 use share::Share;
 use spool::Spool;
@@ -134,15 +135,17 @@ impl Pipeline {
         let (job, user) = (lease.job.id, lease.job.user_id);
         let gate = Gate::new(stop.clone());
         let made = tokio::select! {
-            made = self.make(&lease, &gate) => made,
+            // It may be told so already.
+            biased;
             directive = stop.at_once() => match directive {
                 Directive::Cancel => return end(lease, true, None).await,
                 Directive::Lost => return Outcome::Lost,
                 _ => return release(lease, ANOTHER_WORKER).await,
             },
+            made = self.make(&lease, &gate) => made,
         };
         match made {
-            Ok(()) => match gate.unfinished() {
+            Ok(left) => match gate.unfinished(left) {
                 None => end(lease, false, None).await,
                 Some(Unfinished::Left(why)) => release(lease, why).await,
                 Some(Unfinished::Spoiled { code, message }) => {
@@ -164,7 +167,15 @@ impl Pipeline {
         }
     }
 
-    async fn make(&self, lease: &Lease, gate: &Gate) -> Result<(), Failure> {
+    /// Ends a job that may be what ends its workers, with what is made of it.
+    pub async fn abandon(lease: Lease) -> Outcome {
+        tracing::error!(job = %lease.job.id, user = %lease.job.user_id, attempt = lease.job.attempt, "the job is given up: its workers were lost");
+        let message = "Given up: every worker that took it was lost";
+        end(lease, false, Some(&Fault { code: "worker_lost", message, request_id: None })).await
+    }
+
+    /// Makes the images that the job still lacks, and says how many are left to be made.
+    async fn make(&self, lease: &Lease, gate: &Gate) -> Result<usize, Failure> {
         let job = &lease.job;
         let fetch = |slides: Vec<i32>| sources::fetch(&self.storage, job, slides, &self.spool);
         let (images, sources) = if job.shares_sources() {
@@ -179,17 +190,18 @@ impl Pipeline {
             (images, fetched)
         };
         if images.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let sources = sources?;
         // Boxed, since the work on an image is some kilobytes, and a job may have a hundred of them.
         let work = |image| -> BoxFuture<'_, _> { Box::pin(self.make_image(lease, image, &sources, gate)) };
         let mut images = stream::iter(images.into_iter().map(work)).buffer_unordered(self.settings.calls_per_job);
         let all = async {
-            let mut broken = None;
+            let (mut left, mut broken) = (0, None);
             while let Some(made) = images.next().await {
                 match made {
-                    Ok(()) => gate.progress.notify_one(),
+                    Ok(ImageOutcome::Left) => left += 1,
+                    Ok(ImageOutcome::Made | ImageOutcome::Failed) => gate.progress.notify_one(),
                     Err(lost @ Failure::Queue(queue::Error::Lost)) => return Err(lost),
                     // What is paid for comes to its end all the same.
                     Err(failure) => {
@@ -198,7 +210,7 @@ impl Pipeline {
                     }
                 }
             }
-            broken.map_or(Ok(()), Err)
+            broken.map_or(Ok(left), Err)
         };
         tokio::select! {
             made = all => made,
@@ -233,7 +245,8 @@ async fn end(lease: Lease, cancelled: bool, fault: Option<&Fault<'_>>) -> Outcom
 
 async fn release(lease: Lease, why: &str) -> Outcome {
     match lease.release_job(Duration::ZERO, why).await {
-        Ok(()) => Outcome::Released,
+        Ok(None) => Outcome::Released,
+        Ok(Some(ending)) => Outcome::Ended(ending),
         Err(error) => left_alone(&error),
     }
 }

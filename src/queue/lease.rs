@@ -20,6 +20,8 @@ use crate::job::{Ending, Format, Image, Job, Size};
 pub struct Lease {
     /// What is to be made.
     pub job: Job,
+    /// Whether its owner did not want it any more when it was claimed.
+    pub cancel_requested: bool,
     pub(super) queue: Queue,
     token: i64,
 }
@@ -70,8 +72,8 @@ pub struct Fault<'a> {
 }
 
 impl Lease {
-    pub(super) fn new(queue: Queue, job: Job, token: i64) -> Self {
-        Self { job, queue, token }
+    pub(super) fn new(queue: Queue, job: Job, token: i64, cancel_requested: bool) -> Self {
+        Self { job, cancel_requested, queue, token }
     }
 
     /// What the renewal names it by.
@@ -170,10 +172,15 @@ impl Lease {
         }
     }
 
-    /// Gives the job back unfinished, for any worker to take up after `delay`, with its attempt given back. `why` is for its owner.
-    pub async fn release_job(self, delay: Duration, why: &str) -> Result<(), Error> {
+    /// Gives the job back unfinished, for any worker to take up after `delay`, with its attempt given back. `why` is for its owner. A job that its owner
+    /// does not want any more is ended instead: how it ended.
+    pub async fn release_job(self, delay: Duration, why: &str) -> Result<Option<Ending>, Error> {
         let statement = include_str!("../../sql/release_job.sql");
-        self.fenced(statement, &[&self.job.id, &self.token, &delay.as_secs_f64(), &why]).await
+        let row = self.queue.row(statement, &[&self.job.id, &self.token, &delay.as_secs_f64(), &why]).await?;
+        match row.ok_or(Error::Lost)?.try_get("cancelled")? {
+            true => self.finish_job(true, None).await.map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Runs a statement that touches a row exactly when the lease holds, and returns it.

@@ -124,7 +124,7 @@ impl Queue {
         for row in &rows {
             put_off = usize::try_from(row.try_get::<_, i64>("put_off")?).unwrap_or(0);
             if let Some(token) = row.try_get("token")? {
-                leases.push(Lease::new(self.clone(), job(row)?, token));
+                leases.push(Lease::new(self.clone(), job(row)?, token, row.try_get("cancel_requested")?));
             }
         }
         Ok((leases, put_off))
@@ -142,12 +142,11 @@ impl Queue {
         rows.first().map(|row| Ok(row.try_get("token")?)).transpose()
     }
 
-    /// Takes back some of the jobs whose leases ran out; those that have lost `attempts` workers fail. Returns how many there were. The
-    /// leases with the tokens `held` are the caller's own: it is alive, whatever kept it from renewing them. `alone` takes a single one,
-    /// picked at random: among many there may be one whose rows can't be written.
-    pub async fn rescue_jobs(&self, attempts: i32, held: &[i64], alone: bool) -> Result<usize, Error> {
+    /// Takes back some of the jobs whose leases ran out, and returns how many there were. The leases with the tokens `held` are the caller's own: it is
+    /// alive, whatever kept it from renewing them. `alone` takes a single one, picked at random: among many there may be one whose rows can't be written.
+    pub async fn rescue_jobs(&self, held: &[i64], alone: bool) -> Result<usize, Error> {
         let statement = include_str!("../../sql/rescue_jobs.sql");
-        Ok(self.once(statement, &[&attempts, &held, &alone, &MOST_ROWS]).await?.len())
+        Ok(self.once(statement, &[&held, &alone, &MOST_ROWS]).await?.len())
     }
 
     /// Lets some scheduled jobs that are due take their turns. Returns whether there may be more of them, and the time until the next one is due.

@@ -137,8 +137,7 @@ impl Worker {
     fn start(self, signals: mpsc::Receiver<Signal>, helpers: &mut Helpers) -> Runner {
         let (id, running) = (Uuid::new_v4(), Running::default());
         let (renewed, can_renew) = watch::channel(true);
-        helpers
-            .spawn(RENEWAL, renewal::renew(self.renewals.clone(), running.clone(), self.settings.lease, renewed));
+        helpers.spawn(RENEWAL, renewal::renew(self.renewals.clone(), running.clone(), self.settings.lease, renewed));
         let removals_due = Arc::new(Notify::new());
         let (storage, api) = (Arc::clone(&self.storage), self.api.clone());
         helpers.spawn("the clean-up", janitor::clean(self.queue.clone(), storage, api, Arc::clone(&removals_due)));
@@ -182,7 +181,10 @@ impl Worker {
 
 impl Runner {
     /// Works until `end` resolves, which is heard whatever the database does.
-    async fn work(&mut self, mut end: Pin<&mut impl Future<Output = Result<(), HelperEnded>>>) -> Result<(), HelperEnded> {
+    async fn work(
+        &mut self,
+        mut end: Pin<&mut impl Future<Output = Result<(), HelperEnded>>>,
+    ) -> Result<(), HelperEnded> {
         let poll = self.worker.settings.poll;
         let mut next_poll = Instant::now();
         loop {

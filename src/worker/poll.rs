@@ -33,10 +33,10 @@ impl Runner {
 
     /// Takes back all jobs whose leases ran out, some at a time.
     async fn rescue(&self) {
-        let (attempts, held) = (self.worker.settings.job_attempts, self.running.tokens());
+        let held = self.running.tokens();
         let mut alone = false;
         for _ in 0..MOST_RESCUES {
-            match self.worker.queue.rescue_jobs(attempts, &held, alone).await {
+            match self.worker.queue.rescue_jobs(&held, alone).await {
                 Ok(0) => return,
                 Ok(jobs) => {
                     tracing::warn!(jobs, "took back jobs whose workers were lost");

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::helpers::{HelperEnded, Helpers};
 use super::running::RunningJob;
 use super::{PARTING, RENEWAL, Runner};
-use crate::pipeline::{Directive, Outcome, stop};
+use crate::pipeline::{Directive, Outcome, Pipeline, stop};
 use crate::queue::MOST_CLAIMED;
 use crate::telemetry::metrics;
 
@@ -43,7 +43,17 @@ impl Runner {
             let (job, token) = (lease.job.id, lease.token());
             let is_long = self.worker.pipeline.is_long(&lease.job);
             tracing::info!(%job, user = %lease.job.user_id, attempt = lease.job.attempt, images = lease.job.total_images, "job claimed");
+            if lease.cancel_requested {
+                handle.direct(Directive::Cancel);
+            }
             self.running.add(token, RunningJob::new(job, handle, is_long));
+            if lease.job.attempt > self.worker.settings.job_attempts {
+                self.tasks.spawn(async move {
+                    let _stop = stop;
+                    (token, Pipeline::abandon(lease).await)
+                });
+                continue;
+            }
             let pipeline = Arc::clone(&self.worker.pipeline);
             self.tasks.spawn(async move { (token, pipeline.run(lease, stop).await) });
         }

@@ -3,7 +3,7 @@
 create or replace function carousel_private.broadcast_jobs() returns trigger
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 -- Clients compare times as texts.
 set timezone = 'UTC'
 -- A broadcast is a hint: it neither fails nor holds up what it tells of.
@@ -43,7 +43,7 @@ $$;
 create or replace function carousel_private.broadcast_images() returns trigger
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
 -- A broadcast is a hint: it neither fails nor holds up what it tells of.
 set lock_timeout = '1s'

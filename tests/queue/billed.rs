@@ -10,7 +10,7 @@ use crate::{begin, begin_as, claim, insert, objects, queue};
 async fn taken_over(project: &Project, queue: &Queue) -> Lease {
     let end = "update carousel_private.leases set leased_until = now() - interval '1 second'";
     project.owner.execute(end, &[]).await.unwrap();
-    queue.rescue_jobs(100, &[], false).await.unwrap();
+    queue.rescue_jobs(&[], false).await.unwrap();
     claim(queue, 1).await.pop().expect("it waits for another worker")
 }
 

@@ -21,9 +21,9 @@ async fn a_lost_lease_writes_nothing() {
         .execute("update carousel_private.leases set leased_until = now() - interval '1 second'", &[])
         .await
         .unwrap();
-    let own = queue.rescue_jobs(5, &[stale.token()], false).await.unwrap();
+    let own = queue.rescue_jobs(&[stale.token()], false).await.unwrap();
     assert_eq!(own, 0, "a worker that was cut off does not take its own jobs away");
-    assert_eq!(queue.rescue_jobs(5, &[], false).await.unwrap(), 1);
+    assert_eq!(queue.rescue_jobs(&[], false).await.unwrap(), 1);
     let fresh = claim(&queue, 1).await.pop().unwrap();
     assert_eq!((fresh.job.id, fresh.job.attempt), (job, 2));
     assert_eq!(fresh.start_job().await.unwrap(), [image], "an image in the making is made again");
@@ -73,7 +73,7 @@ async fn a_released_job_gets_its_attempt_back_and_keeps_what_is_made() {
 }
 
 #[tokio::test]
-async fn a_job_that_loses_every_worker_fails_with_a_code() {
+async fn a_job_that_loses_its_workers_waits_again_with_an_attempt_more() {
     let project = Project::new().await;
     let (queue, user) = (queue(&project), project.user().await);
     let job = insert(&project, user, "").await;
@@ -84,10 +84,30 @@ async fn a_job_that_loses_every_worker_fails_with_a_code() {
             .execute("update carousel_private.leases set leased_until = now() - interval '1 second'", &[])
             .await
             .unwrap();
-        assert_eq!(queue.rescue_jobs(2, &[], false).await.unwrap(), 1);
+        assert_eq!(queue.rescue_jobs(&[], false).await.unwrap(), 1);
     }
-    assert!(claim(&queue, 1).await.is_empty());
-    assert_eq!(text(&project, job, "(status, error_code, failed_images)").await.unwrap(), "(failed,worker_lost,1)");
+    assert_eq!(text(&project, job, "(status, stage, attempt)").await.unwrap(), "(pending,queued,2)");
+    assert_eq!(claim(&queue, 1).await.pop().unwrap().job.attempt, 3);
+}
+
+/// It ends under the lease of whoever claims it.
+#[tokio::test]
+async fn a_job_that_loses_its_worker_is_still_not_wanted() {
+    let project = Project::new().await;
+    let (queue, user) = (queue(&project), project.user().await);
+    let job = insert(&project, user, "").await;
+    let lease = claim(&queue, 1).await.pop().unwrap();
+    lease.start_job().await.unwrap();
+    let cancel = "update public.image_generation_jobs set cancel_requested_at = now() where id = $1";
+    project.signed_in(user).await.execute(cancel, &[&job]).await.unwrap();
+    let lapse = "update carousel_private.leases set leased_until = now() - interval '1 second'";
+    project.owner.execute(lapse, &[]).await.unwrap();
+    assert_eq!(queue.rescue_jobs(&[], false).await.unwrap(), 1);
+    let lease = claim(&queue, 1).await.pop().unwrap();
+    assert!(lease.cancel_requested);
+    assert_eq!(lease.release_job(Duration::ZERO, "later").await.unwrap(), Some(Ending::Cancelled), "it ends instead");
+    let shown = text(&project, job, "(status, message)").await.unwrap();
+    assert_eq!(shown, "(cancelled,\"Cancelled with 0 of 1 images ready\")");
 }
 
 /// Whoever deletes a job, slowly, holds its lease as well.

@@ -5,12 +5,12 @@ mod project;
 
 mod billed;
 mod budget;
-mod heartbeat;
 mod claims;
 mod cleanup;
 mod connections;
 mod endings;
 mod gathered;
+mod heartbeat;
 mod leases;
 mod lookups;
 mod not_started;

@@ -90,7 +90,7 @@ async fn jobs_that_are_taken_back_together_change_a_hundred_rows_a_transaction_a
     let published = Published::new(&project).await;
     let (queue, mut rescued) = (queue(&project), 0);
     loop {
-        match queue.rescue_jobs(5, &[], false).await.unwrap() {
+        match queue.rescue_jobs(&[], false).await.unwrap() {
             0 => break,
             jobs => rescued += jobs,
         }

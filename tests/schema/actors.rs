@@ -101,7 +101,7 @@ impl Maker {
                 self.queue.promote_jobs().await.expect("jobs can be staged");
             }
             4 => {
-                self.queue.rescue_jobs(2, &[], false).await.expect("jobs can be rescued");
+                self.queue.rescue_jobs(&[], false).await.expect("jobs can be rescued");
             }
             5 => {
                 let tokens: Vec<i64> = self.held.iter().map(|held| held.lease.token()).collect();

@@ -55,6 +55,8 @@ cross join lateral (values
     ('a failure has a code', job.said not in ('partial', 'failed') or job.error_code is not null),
     ('a job that has not failed has no code', job.said in ('partial', 'failed') or job.error_code is null),
     ('a preview is shown only while its image is made', coalesce(image.stale_previews, 0) = 0),
-    ('a waiting job is not to be cancelled', job.said <> 'pending' or job.cancel_requested_at is null)
+    -- Whoever takes it up ends it.
+    ('a waiting job is not to be cancelled, unless its worker was lost',
+      job.said <> 'pending' or job.cancel_requested_at is null or job.message = 'Its worker was lost; waiting for another one')
 ) as broken (invariant, holds)
 where not coalesce(broken.holds, false)

@@ -46,7 +46,7 @@ async fn come_to_an_end(project: &Project, people: &[Person], makers: &[Maker], 
         connections: 1,
     });
     let queue = queue.unwrap();
-    queue.rescue_jobs(i32::MAX, &[], false).await.unwrap();
+    queue.rescue_jobs(&[], false).await.unwrap();
     queue.promote_jobs().await.unwrap();
     let waiting =
         value(&project.owner, "select count(*) from public.image_generation_jobs where stage = 'queued'").await;
