@@ -9,7 +9,7 @@ pub use reach::Reach;
 
 use crate::job::MAX_SOURCE_BYTES;
 use crate::queue::{self, BILLED_TRIES};
-use crate::supabase::storage;
+use crate::supabase::{BadFile, storage};
 use crate::{image, job, provider};
 
 /// Why an image, or a whole job, could not be made.
@@ -107,8 +107,8 @@ impl Failure {
             },
             Self::Fetch { error, .. } => match error {
                 storage::Error::NotFound { .. } => "source_not_found",
-                storage::Error::TooLarge { .. } => "source_too_large",
-                storage::Error::InvalidPath { .. } => "source_path_invalid",
+                storage::Error::BadFile(BadFile::TooLarge { .. }) => "source_too_large",
+                storage::Error::BadFile(BadFile::InvalidPath { .. }) => "source_path_invalid",
                 error => storage_code(error),
             },
             Self::Source { error, .. } => match error {
@@ -163,10 +163,10 @@ impl Failure {
                 storage::Error::NotFound { .. } => {
                     format!("The source image {path} is not in the bucket. Upload it and try again.")
                 }
-                storage::Error::TooLarge { .. } => {
+                storage::Error::BadFile(BadFile::TooLarge { .. }) => {
                     format!("The source image {path} is too large: at most {} MB.", MAX_SOURCE_BYTES >> 20)
                 }
-                storage::Error::InvalidPath { .. } => format!("{path} is not a path in the bucket."),
+                storage::Error::BadFile(BadFile::InvalidPath { .. }) => format!("{path} is not a path in the bucket."),
                 _ => "The source images could not be fetched. Try again later.".to_owned(),
             },
             Self::Source { error: image::Error::Unreadable(_), .. } => INTERNAL.to_owned(),
@@ -344,9 +344,9 @@ fn storage_code(error: &storage::Error) -> &'static str {
         storage::Error::Denied { .. } | storage::Error::Unauthorized { .. } => "storage_denied",
         storage::Error::NotFound { .. }
         | storage::Error::NoBucket { .. }
-        | storage::Error::TooLarge { .. }
-        | storage::Error::UnsupportedType { .. }
-        | storage::Error::InvalidPath { .. } => "storage_refused",
+        | storage::Error::BadFile(BadFile::TooLarge { .. })
+        | storage::Error::BadFile(BadFile::UnsupportedType { .. })
+        | storage::Error::BadFile(BadFile::InvalidPath { .. }) => "storage_refused",
         _ => "storage_unavailable",
     }
 }

@@ -1,7 +1,7 @@
 //! How far a failure reaches: whether it is the image's, the job's, or that of the provider or the bucket as a whole.
 
 use super::Failure;
-use crate::supabase::storage;
+use crate::supabase::{BadFile, storage};
 use crate::{image, provider};
 
 /// How far a failure reaches.
@@ -54,7 +54,7 @@ impl Failure {
             },
             // A bucket that is away is judged after the last try.
             Self::Upload(error) => match error {
-                storage::Error::InvalidPath { .. } | storage::Error::Io(_) => Reach::Image,
+                storage::Error::BadFile(BadFile::InvalidPath { .. }) | storage::Error::Io(_) => Reach::Image,
                 _ => Reach::Bucket,
             },
             Self::Fetch { .. } | Self::Source { .. } | Self::Limit { .. } => Reach::Job,

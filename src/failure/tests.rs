@@ -4,7 +4,7 @@ use super::{Failure, Reach, Tried, Verdict};
 use crate::image;
 use crate::job::{Format, Size};
 use crate::provider::{Error, Told};
-use crate::supabase::storage;
+use crate::supabase::{BadFile, storage};
 
 /// The verdict on an image.
 fn judge(failure: &Failure, failed: u32, billed: u32, most: u32) -> Verdict {
@@ -71,7 +71,7 @@ fn what_is_wrong_for_every_image_alike_reaches_further_than_its_own() {
         (provider(|told| Error::Moderation { details: None, told }), Reach::Image),
         (provider(|told| Error::Empty { told }), Reach::Image),
         (Failure::Upload(storage::Error::NotFound { message: String::new() }), Reach::Bucket),
-        (Failure::Upload(storage::Error::UnsupportedType { message: String::new() }), Reach::Bucket),
+        (Failure::Upload(storage::Error::BadFile(BadFile::UnsupportedType { message: String::new() })), Reach::Bucket),
         (Failure::Upload(storage::Error::Denied { message: String::new() }), Reach::Bucket),
     ];
     for (failure, reach) in rows {
@@ -105,9 +105,11 @@ fn a_key_that_storage_does_not_take_and_a_bucket_that_is_not_there_are_no_jobs_f
         assert!(!failure.message().contains("u/sources"), "its owner is not blamed: {}", failure.message());
     }
     // What is wrong with one path stops nobody else's.
-    for error in
-        [S::NotFound { message: message() }, S::Denied { message: message() }, S::TooLarge { message: message() }]
-    {
+    for error in [
+        S::NotFound { message: message() },
+        S::Denied { message: message() },
+        S::BadFile(BadFile::TooLarge { message: message() }),
+    ] {
         let failure = fetch(error);
         assert_eq!(super::judge(&failure, Tried::Fetch { failed: 1 }), Verdict::Final, "{failure}");
     }

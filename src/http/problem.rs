@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::supabase::Error;
+use crate::supabase::{BadFile, Error};
 
 /// Media type of problem documents.
 pub(super) const PROBLEM: &str = "application/problem+json";
@@ -115,15 +115,15 @@ impl From<Error> for Problem {
                 tracing::debug!(message, "a request met what is there already");
                 Self::new(StatusCode::CONFLICT, "already_exists", "it is there already")
             }
-            Error::TooLarge { .. } => {
+            Error::BadFile(BadFile::TooLarge { .. }) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", "a file is larger than the bucket takes")
             }
-            Error::UnsupportedType { .. } => Self::new(
+            Error::BadFile(BadFile::UnsupportedType { .. }) => Self::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "file_type_not_supported",
                 "the bucket does not take files of this type",
             ),
-            Error::InvalidPath { path } => Self::new(
+            Error::BadFile(BadFile::InvalidPath { path }) => Self::new(
                 StatusCode::BAD_REQUEST,
                 "source_path_invalid",
                 format!("no object can have the path `{path}`"),

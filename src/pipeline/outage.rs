@@ -7,7 +7,7 @@ use crate::failure::{Failure, MENDING_PAUSE, Reach};
 use crate::job::Job;
 use crate::provider;
 use crate::queue::Lease;
-use crate::supabase::storage;
+use crate::supabase::{BadFile, storage};
 
 impl Pipeline {
     /// How far a failure of the job reaches. What a model does that the job has chosen is no reason to leave the provider alone: nobody
@@ -39,7 +39,9 @@ impl Pipeline {
         if taken.takes(mime) {
             return Ok(());
         }
-        Err(Failure::Upload(storage::Error::UnsupportedType { message: format!("{mime} is not among its types") }))
+        Err(Failure::Upload(storage::Error::BadFile(BadFile::UnsupportedType {
+            message: format!("{mime} is not among its types"),
+        })))
     }
 
     /// Leaves the provider or the bucket alone until somebody may have mended it: every worker does.

@@ -4,8 +4,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::outgoing;
-use crate::supabase::path::Invalid;
-use crate::supabase::refusal::{Refusal, Why, refusal};
+use crate::supabase::refusal::{BadFile, Refusal, Why, refusal};
 use crate::words::Secrets;
 
 /// Longest message that is kept, in characters.
@@ -53,24 +52,9 @@ pub enum Error {
         /// What it said.
         message: String,
     },
-    /// The object has more bytes than the bucket takes.
-    #[error("the file is too large: {message}")]
-    TooLarge {
-        /// What Storage said.
-        message: String,
-    },
-    /// The bucket does not take files of this type.
-    #[error("the bucket does not take this type of file: {message}")]
-    UnsupportedType {
-        /// What Storage said.
-        message: String,
-    },
-    /// No object can have this path.
-    #[error("no object can have the path `{path}`")]
-    InvalidPath {
-        /// The path, its unusual characters escaped.
-        path: String,
-    },
+    /// Storage can't have the file, or not there.
+    #[error(transparent)]
+    BadFile(#[from] BadFile),
     /// The project has none of our tables, or not our bucket.
     #[error("the project lacks the schema: run `carousel migrate` (or `supabase db push`)")]
     SchemaMissing,
@@ -113,12 +97,6 @@ impl Error {
 
     pub(super) fn silent() -> Self {
         Self::Unreachable { message: "it did not answer in time".to_owned() }
-    }
-}
-
-impl From<Invalid> for Error {
-    fn from(Invalid(path): Invalid) -> Self {
-        Self::InvalidPath { path }
     }
 }
 
@@ -180,9 +158,9 @@ pub(super) fn of_objects(status: u16, body: &[u8]) -> Error {
         Why::NoBucket => Error::SchemaMissing,
         Why::NoObject => Error::NotFound,
         Why::Exists => Error::Conflict { message },
-        Why::TooLarge => Error::TooLarge { message },
-        Why::UnsupportedType => Error::UnsupportedType { message },
-        Why::InvalidPath => Error::InvalidPath { path: message },
+        Why::TooLarge => BadFile::TooLarge { message }.into(),
+        Why::UnsupportedType => BadFile::UnsupportedType { message }.into(),
+        Why::InvalidPath => BadFile::InvalidPath { path: message }.into(),
         Why::TooMany => Error::TooMany { message },
         Why::Unavailable => Error::Unavailable { status, message },
         Why::Other => Error::not_understood(format!("status {status}: {message}")),

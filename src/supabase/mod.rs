@@ -33,6 +33,7 @@ use crate::outgoing;
 pub use changes::{Change, Event, Kind, Subscription};
 pub use error::Error;
 pub use objects::Download;
+pub use refusal::BadFile;
 pub use rows::{Cursor, NoCursor, Page};
 pub(crate) use rows::{Stamped, quoted};
 

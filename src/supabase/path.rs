@@ -2,21 +2,19 @@
 
 use reqwest::Url;
 
+use super::refusal::BadFile;
+
 /// Longest path that Storage takes.
 const MAX_PATH: usize = 1_024;
 
-/// A path that no object can have, its unusual characters escaped.
-#[derive(Debug)]
-pub(super) struct Invalid(pub(super) String);
-
 /// Refuses what Storage refuses, and what would name another object once it stands in an address: empty, `.` and `..` segments.
-pub(super) fn check(path: &str) -> Result<(), Invalid> {
+pub(super) fn check(path: &str) -> Result<(), BadFile> {
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || "_/!.*'() &$=@;:+,?-".contains(letter);
     let plain = |segment: &str| !matches!(segment, "" | "." | "..");
     if path.len() <= MAX_PATH && path.chars().all(allowed) && path.split('/').all(plain) {
         Ok(())
     } else {
-        Err(Invalid(path.chars().take(200).flat_map(char::escape_default).collect()))
+        Err(BadFile::InvalidPath { path: path.chars().take(200).flat_map(char::escape_default).collect() })
     }
 }
 
@@ -30,7 +28,7 @@ pub(super) fn address<'a>(base: &Url, segments: impl IntoIterator<Item = &'a str
 }
 
 /// The address of an object of `bucket`, behind `what` is to be done with it.
-pub(super) fn object(base: &Url, what: &str, bucket: &str, path: &str) -> Result<Url, Invalid> {
+pub(super) fn object(base: &Url, what: &str, bucket: &str, path: &str) -> Result<Url, BadFile> {
     check(path)?;
     Ok(address(base, what.split('/').chain([bucket]).chain(path.split('/'))))
 }
@@ -39,7 +37,7 @@ pub(super) fn object(base: &Url, what: &str, bucket: &str, path: &str) -> Result
 mod tests {
     use super::*;
 
-    fn encoded(path: &str) -> Result<String, Invalid> {
+    fn encoded(path: &str) -> Result<String, BadFile> {
         let base = "http://localhost/base/".parse().unwrap();
         let url = object(&base, "object/public", "b", path)?;
         Ok(url.as_str().strip_prefix("http://localhost/base/storage/v1/object/public/b/").unwrap().to_owned())

@@ -31,6 +31,29 @@ pub enum Why {
     Other,
 }
 
+/// What is wrong with a file, or with the place where it is to be.
+#[derive(Debug, thiserror::Error)]
+pub enum BadFile {
+    /// More bytes than the bucket, or the caller, takes.
+    #[error("the file is too large: {message}")]
+    TooLarge {
+        /// Whose limit it is.
+        message: String,
+    },
+    /// The bucket does not take files of this type.
+    #[error("the bucket does not take this type of file: {message}")]
+    UnsupportedType {
+        /// What Storage said.
+        message: String,
+    },
+    /// No object can have this path.
+    #[error("no object can have the path `{path}`")]
+    InvalidPath {
+        /// The path, its unusual characters escaped, or what Storage said of it.
+        path: String,
+    },
+}
+
 /// A refusal, read.
 #[derive(Debug)]
 pub struct Refusal {

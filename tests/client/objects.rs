@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use carousel::supabase::Error;
+use carousel::supabase::{BadFile, Error};
 use futures::TryStreamExt;
 use futures::stream;
 use uuid::Uuid;
@@ -71,7 +71,7 @@ async fn nobody_reaches_into_another_folder() {
         Err(Error::Forbidden { .. })
     ));
     for path in [format!("{}/sources/../../{hers}", bert.id), format!("{}//x.png", bert.id), "%2e%2e/x".to_owned()] {
-        assert!(matches!(as_bert.download(&path).await, Err(Error::InvalidPath { .. })), "{path}");
+        assert!(matches!(as_bert.download(&path).await, Err(Error::BadFile(BadFile::InvalidPath { .. }))), "{path}");
     }
     anna.download(&hers).await;
     let forged = project.person("eyJhbGciOiJFUzI1NiJ9.e30.c2ln").unwrap();
@@ -96,8 +96,8 @@ async fn what_the_bucket_does_not_take_is_told_by_its_meaning() {
     let caller = project(&deployment).person(&anna.token).unwrap();
     let path = format!("{}/sources/{}.html", anna.id, Uuid::new_v4());
     let page = caller.upload(&path, "text/html", None, pieces(b"<html>")).await;
-    assert!(matches!(page, Err(Error::UnsupportedType { .. })), "{page:?}");
+    assert!(matches!(page, Err(Error::BadFile(BadFile::UnsupportedType { .. }))), "{page:?}");
     let large = stream::iter((0..51).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![0; 1 << 20]))));
     let large = caller.upload(&path, "image/png", Some(51 << 20), large).await;
-    assert!(matches!(large, Err(Error::TooLarge { .. })), "{large:?}");
+    assert!(matches!(large, Err(Error::BadFile(BadFile::TooLarge { .. }))), "{large:?}");
 }

@@ -9,6 +9,7 @@ use carousel::job::{Format, Size};
 use carousel::migrations::MIGRATIONS;
 use carousel::provider::{Error as Provider, Told, Wait};
 use carousel::queue;
+use carousel::supabase::BadFile;
 use carousel::supabase::storage::Error as Storage;
 
 use crate::{file, marked, name, table};
@@ -62,9 +63,9 @@ fn failures() -> Vec<Failure> {
             Storage::NoBucket { message: said() },
             Storage::Denied { message: said() },
             Storage::Unauthorized { message: said() },
-            Storage::TooLarge { message: said() },
-            Storage::UnsupportedType { message: said() },
-            Storage::InvalidPath { path: said() },
+            Storage::BadFile(BadFile::TooLarge { message: said() }),
+            Storage::BadFile(BadFile::UnsupportedType { message: said() }),
+            Storage::BadFile(BadFile::InvalidPath { path: said() }),
             Storage::Unavailable { status: 503, message: said() },
             Storage::Timeout { message: said() },
             Storage::Connect { message: said() },

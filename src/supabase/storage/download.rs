@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::Storage;
 use super::error::{Error, lost};
+use crate::supabase::BadFile;
 
 /// Each write to a file is a trip to another thread: fewer and larger ones.
 const WRITE: usize = 128 * 1024;
@@ -26,9 +27,9 @@ impl Storage {
         if response.status() != reqwest::StatusCode::OK {
             return Err(self.answer(response).await.err().unwrap_or_else(|| Error::not_understood("it sent no file")));
         }
-        let too_large = || Error::TooLarge { message: format!("it has more than {max_bytes} bytes") };
+        let too_large = || BadFile::TooLarge { message: format!("it has more than {max_bytes} bytes") };
         if response.content_length().is_some_and(|length| length > max_bytes) {
-            return Err(too_large());
+            return Err(too_large().into());
         }
         let mut file = BufWriter::with_capacity(WRITE, create(into).await?);
         let mut bytes = 0;
@@ -37,7 +38,7 @@ impl Storage {
             let Some(chunk) = chunk.map_err(|error| lost(&error))? else { break };
             bytes += chunk.len() as u64;
             if bytes > max_bytes {
-                return Err(too_large());
+                return Err(too_large().into());
             }
             file.write_all(&chunk).await?;
         }

@@ -5,8 +5,7 @@ use std::io;
 use serde_json::Value;
 
 use crate::outgoing;
-use crate::supabase::path::Invalid;
-use crate::supabase::refusal::{Refusal, Why, refusal};
+use crate::supabase::refusal::{BadFile, Refusal, Why, refusal};
 use crate::words::{Secrets, plain};
 
 /// Longest message that is kept, in characters.
@@ -41,24 +40,9 @@ pub enum Error {
         /// What Storage said.
         message: String,
     },
-    /// More bytes than the bucket, or the caller, takes.
-    #[error("the file is too large: {message}")]
-    TooLarge {
-        /// Whose limit it is.
-        message: String,
-    },
-    /// The bucket does not take files of this type.
-    #[error("the bucket does not take this type of file: {message}")]
-    UnsupportedType {
-        /// What Storage said.
-        message: String,
-    },
-    /// No object can have this path.
-    #[error("no object can have the path `{path}`")]
-    InvalidPath {
-        /// The path, its unusual characters escaped, or what Storage said of it.
-        path: String,
-    },
+    /// Storage can't have the file, or not there.
+    #[error(transparent)]
+    BadFile(#[from] BadFile),
     /// Storage, or something in front of it, can't serve now.
     #[error("Storage can't serve now (status {status}): {message}")]
     Unavailable {
@@ -108,12 +92,6 @@ impl Error {
     }
 }
 
-impl From<Invalid> for Error {
-    fn from(Invalid(path): Invalid) -> Self {
-        Self::InvalidPath { path }
-    }
-}
-
 /// The meaning of a refusal, without the key.
 pub(super) fn refused(status: u16, body: &[u8], key: &str) -> Error {
     let Refusal { why, status, message, body: json } = refusal(status, body);
@@ -124,9 +102,9 @@ pub(super) fn refused(status: u16, body: &[u8], key: &str) -> Error {
         Why::Denied => Error::Denied { message },
         Why::NoBucket => Error::NoBucket { message },
         Why::NoObject => Error::NotFound { message },
-        Why::TooLarge => Error::TooLarge { message },
-        Why::UnsupportedType => Error::UnsupportedType { message },
-        Why::InvalidPath => Error::InvalidPath { path: message },
+        Why::TooLarge => BadFile::TooLarge { message }.into(),
+        Why::UnsupportedType => BadFile::UnsupportedType { message }.into(),
+        Why::InvalidPath => BadFile::InvalidPath { path: message }.into(),
         Why::Exists | Why::TooMany | Why::Unavailable => Error::Unavailable { status, message },
         Why::Other if (200..300).contains(&status) => {
             Error::NotUnderstood { message: "it sent something else than was asked for".to_owned(), body: json }

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use super::*;
+use crate::supabase::BadFile;
 
 const KEY: &str = "sb_secret_0123456789abcdef";
 
@@ -31,7 +32,7 @@ pub fn path(data: &[u8]) {
             assert_eq!(unescaped(encoded), path.as_bytes(), "{url}");
             assert_eq!(encoded.split('/').count(), path.split('/').count(), "{url}");
         }
-        Err(Error::InvalidPath { path }) => {
+        Err(Error::BadFile(BadFile::InvalidPath { path })) => {
             assert!(path.len() <= 2_000 && path.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{path}");
         }
         Err(other) => panic!("{other:?}"),

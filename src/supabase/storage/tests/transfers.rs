@@ -1,4 +1,5 @@
 use super::*;
+use crate::supabase::BadFile;
 
 #[tokio::test]
 async fn a_download_is_the_object_byte_for_byte() {
@@ -37,7 +38,7 @@ async fn a_download_stops_at_its_limit_whatever_length_is_stated() {
             line.closed().await;
         };
         let (result, ()) = tokio::join!(storage.download("u/a", &into, 1000), server);
-        assert!(matches!(result, Err(Error::TooLarge { .. })), "{result:?}");
+        assert!(matches!(result, Err(Error::BadFile(BadFile::TooLarge { .. }))), "{result:?}");
     }
     assert!(std::fs::metadata(&into).unwrap().len() <= 1000);
 }
@@ -86,7 +87,7 @@ async fn a_refused_download_makes_no_file() {
         assert!(!into.exists());
     }
     let result = storage.download("u/../v/a", &into, 1000).await;
-    assert!(matches!(result, Err(Error::InvalidPath { .. })), "{result:?}");
+    assert!(matches!(result, Err(Error::BadFile(BadFile::InvalidPath { .. }))), "{result:?}");
 }
 
 #[tokio::test]
@@ -129,7 +130,7 @@ async fn a_connection_that_refused_an_upload_is_never_used_again() {
             line
         };
         let (result, refused) = tokio::join!(storage.upload("u/a", "image/png", object.clone(), "no-store"), server);
-        assert!(matches!(result, Err(Error::TooLarge { .. })), "{size}: {result:?}");
+        assert!(matches!(result, Err(Error::BadFile(BadFile::TooLarge { .. }))), "{size}: {result:?}");
 
         let small = || storage.upload("u/a", "image/png", noise(1_000), "no-store");
         let stored = answer("200 OK", JSON, STORED);
@@ -162,7 +163,7 @@ async fn an_upload_that_nobody_confirms_is_an_error() {
         (answer("200 OK", "", "<html>sign in</html>"), "NotUnderstood"),
         (answer("502 Bad Gateway", "", "<html>bad gateway</html>"), "Unavailable"),
         (refusal("403", "Unauthorized", "new row violates row-level security policy"), "Denied"),
-        (refusal("415", "invalid_mime_type", "mime type text/html is not supported"), "UnsupportedType"),
+        (refusal("415", "invalid_mime_type", "mime type text/html is not supported"), "BadFile(UnsupportedType"),
         (b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 100\r\n\r\ncut".to_vec(), "Unavailable"),
         (Vec::new(), "Reset"),
     ];
