@@ -27,6 +27,7 @@ pub mod job;
 pub mod supabase;
 pub mod words;
 
+pub mod address;
 pub mod outgoing;
 
 pub mod image;

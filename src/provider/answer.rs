@@ -10,15 +10,18 @@ use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 
-use super::document::{self, Broken, Document, Reader};
 use super::error::{Error, Wait};
-use super::events::{Event, Stream};
 use super::refusal::{self, Head};
 use super::usage::Usage;
+use super::wire::document::{self, Broken, Document, Reader, Shape};
+use super::wire::events::{Event, Stream};
 use crate::words::Secrets;
 
 /// How much of an error's body is read.
 const MAX_ERROR: usize = 64 * 1024;
+/// Where OpenAI has its images: in answers below `data`, in events beside the rest.
+pub(super) const SHAPE: Shape = Shape { list: "data", data: "b64_json", address: "url" };
+
 /// The longest pause that TCP makes before it sends once more what was not taken.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(120);
 
@@ -153,7 +156,7 @@ impl<'a> Incoming<'a> {
 
     async fn read_document(&mut self, transfers: &Arc<Semaphore>, secrets: Secrets<'_>) -> Result<Content, Error> {
         let expected = self.response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-        let mut reader = Reader::with_room(expected.min(self.limits.bytes));
+        let mut reader = Reader::with_room(SHAPE, expected.min(self.limits.bytes));
         // While the provider works, nothing is held, whatever it sends to keep the connection: spaces are no answer yet.
         let mut permit = None;
         // An answer that is whole is not waited for any longer, even when its connection has no end.
@@ -176,7 +179,7 @@ impl<'a> Incoming<'a> {
         partials: Option<&mpsc::Sender<Partial>>,
         secrets: Secrets<'_>,
     ) -> Result<Content, Error> {
-        let mut stream = Stream::default();
+        let mut stream = Stream::new(SHAPE);
         let mut permit = None;
         // Between events the provider works, and nothing is held: permit and silence are an event's, not the stream's.
         while let Some(chunk) = self.next(stream.is_between_events()).await? {

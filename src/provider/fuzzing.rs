@@ -8,12 +8,14 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
-use super::base64::Decoder;
-use super::document::{Broken, Document, Reader};
-use super::events::{Event, Stream};
+use super::answer::SHAPE;
 use super::refusal::{self, Head};
 use super::usage::Usage;
-use super::{Error, MAX_RETRY_AFTER, PriceTable, elsewhere, retry_after};
+use super::wire::base64::Decoder;
+use super::wire::document::{Broken, Document, Reader};
+use super::wire::events::{Event, Stream};
+use super::{Error, MAX_RETRY_AFTER, PriceTable, retry_after};
+use crate::address;
 use crate::words::Secrets;
 
 /// Stand in seeds, so that a fuzzer can put them where they must not come out.
@@ -74,7 +76,7 @@ pub fn base64(data: &[u8]) {
 }
 
 fn read_document(pieces: &[&[u8]]) -> Result<Document, Broken> {
-    let mut reader = Reader::default();
+    let mut reader = Reader::new(SHAPE);
     pieces.iter().try_for_each(|piece| reader.feed(piece))?;
     reader.finish()
 }
@@ -87,7 +89,7 @@ pub fn document(data: &[u8]) {
     reference::compare(data, found.as_ref().ok());
     if let Ok((value, images)) = found {
         usage(value.get("usage").unwrap_or(&value).clone());
-        drop(Document { value, images }.take_image());
+        drop(Document { shape: SHAPE, value, images }.take_image());
     }
 }
 
@@ -111,7 +113,7 @@ fn usage(raw: Value) {
 pub fn events(data: &[u8]) {
     let data = &unfolded(data)[..];
     let found = however_it_arrives(data, |pieces| {
-        let mut stream = Stream::default();
+        let mut stream = Stream::new(SHAPE);
         let mut events = Vec::new();
         for mut piece in pieces.iter().copied() {
             while let Some(event) = stream.next(&mut piece) {
@@ -185,7 +187,7 @@ pub fn address(data: &[u8]) {
     let address = String::from_utf8_lossy(data);
     for base in ["https://api.example/v1", "http://127.0.0.1:1/v1"] {
         let base = Url::parse(base).expect("it is an address");
-        let Some(url) = elsewhere::allowed(&address, &hosts, &base) else { continue };
+        let Some(url) = address::allowed(&address, &hosts, &base) else { continue };
         let origin = url.origin().ascii_serialization();
         let secure = matches!(origin.as_str(), "https://cdn.example" | "https://127.0.0.1:8080");
         let plain = matches!(origin.as_str(), "http://cdn.example" | "http://127.0.0.1:8080");

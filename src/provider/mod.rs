@@ -10,18 +10,16 @@
 //! Not responsible for trying again ([`crate::failure`] decides), for the rate of calls, nor for whether an image is one ([`crate::image`]).
 
 mod answer;
-mod base64;
 mod call;
 mod cost;
-mod document;
 mod elsewhere;
 mod error;
-mod events;
 mod refusal;
 mod retry_after;
 mod sizes;
 mod upload;
 mod usage;
+mod wire;
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -40,6 +38,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
+use crate::address;
 use crate::job::{Format, Size};
 use crate::outgoing;
 use crate::words::Secrets;
@@ -222,7 +221,7 @@ impl Provider {
             Found::Url(address) => {
                 let hosts = &self.settings.url_hosts;
                 let url =
-                    elsewhere::allowed(&address, hosts, &self.settings.base_url).ok_or_else(|| Error::UrlRefused {
+                    address::allowed(&address, hosts, &self.settings.base_url).ok_or_else(|| Error::UrlRefused {
                         told: head.told("the address of the image is not at a host that configuration allows"),
                     })?;
                 let limits = Limits { bytes: self.settings.max_answer_bytes, ..incoming.limits };

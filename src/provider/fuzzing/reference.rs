@@ -98,7 +98,7 @@ pub(super) fn events(data: &[u8]) -> Vec<(String, Vec<u8>)> {
     }
     // The last event may lack its blank line, when its data is whole.
     let whole = |text: &Vec<u8>| {
-        let mut reader = super::Reader::default();
+        let mut reader = super::Reader::new(super::SHAPE);
         reader.feed(text).is_ok() && reader.is_complete()
     };
     events.extend(text.filter(whole).map(|text| (name, text)));

@@ -1,7 +1,7 @@
 //! One JSON document of an answer, read as it comes, its images decoded on the way.
 //!
-//! Megabytes of base64 never stand in memory: the text of each `b64_json`, and of each `url` that holds its data, goes through [`Decoder`] at once. The rest, some hundred bytes, is kept
-//! as it is, with a number in place of each image, and parsed when it is whole. So key order, escapes, nulls and unknown nested
+//! Megabytes of base64 never stand in memory: the text of each member that a [`Shape`] names for data, and of each address that holds its data, goes through [`Decoder`] at once. The rest,
+//! some hundred bytes, is kept as it is, with a number in place of each image, and parsed when it is whole. So key order, escapes, nulls and unknown nested
 //! values are a JSON parser's business, and this file only has to know where strings begin and end.
 
 #[cfg(test)]
@@ -12,18 +12,25 @@ use serde_json::Value;
 
 use super::base64::{DATA, Decoder};
 
-/// The key whose texts are images.
-const IMAGE_KEY: &[u8] = b"\"b64_json\"";
-/// The key whose texts are addresses; one that holds its data is an image as well.
-const ADDRESS_KEY: &[u8] = b"\"url\"";
 /// A longer text beside the images says nothing that is needed; it is read as an empty one.
 const MAX_TEXT: usize = 64 * 1024;
 /// What a document may say beside its images and long texts.
 const MAX_REST: usize = 512 * 1024;
 
+/// Where the answers of a service have their images, by the names of members.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::provider) struct Shape {
+    /// The list of results; a document without it is a result itself.
+    pub(in crate::provider) list: &'static str,
+    /// In a result: an image as base64.
+    pub(in crate::provider) data: &'static str,
+    /// In a result: the address of an image; one that holds its data is an image as well.
+    pub(in crate::provider) address: &'static str,
+}
+
 /// Why a document can't be read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Broken {
+pub(in crate::provider) enum Broken {
     /// It ended before it was whole.
     Truncated,
     /// It is no JSON, or more of it than an answer could be.
@@ -31,8 +38,9 @@ pub(super) enum Broken {
 }
 
 /// A document that is still coming.
-#[derive(Debug, Default)]
-pub(super) struct Reader {
+#[derive(Debug)]
+pub(in crate::provider) struct Reader {
+    shape: Shape,
     /// The document so far, with numbers in place of images.
     rest: Vec<u8>,
     place: Place,
@@ -46,10 +54,9 @@ pub(super) struct Reader {
     complete: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 enum Place {
     /// Between strings.
-    #[default]
     Outside,
     /// In a string that is kept; after a backslash the next byte is part of it whatever it is.
     Text { escaped: bool },
@@ -71,28 +78,42 @@ enum Escape {
 }
 
 impl Reader {
+    /// A reader of a document of this shape.
+    pub(in crate::provider) fn new(shape: Shape) -> Self {
+        Self::with_room(shape, 0)
+    }
+
     /// A reader of a document of about `expected` bytes.
-    pub(super) fn with_room(expected: usize) -> Self {
-        Self { expected, ..Self::default() }
+    pub(in crate::provider) fn with_room(shape: Shape, expected: usize) -> Self {
+        Self {
+            shape,
+            rest: Vec::new(),
+            place: Place::Outside,
+            depth: 0,
+            string: 0,
+            images: Vec::new(),
+            expected,
+            complete: false,
+        }
     }
 
     /// Whether the document has its end; what follows is not looked at.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(in crate::provider) fn is_complete(&self) -> bool {
         self.complete
     }
 
     /// Whether something of the document has come, and not only the space before it.
-    pub(super) fn has_begun(&self) -> bool {
+    pub(in crate::provider) fn has_begun(&self) -> bool {
         !self.rest.is_empty()
     }
 
     /// Whether the document is these bytes exactly.
-    pub(super) fn is(&self, bytes: &[u8]) -> bool {
+    pub(in crate::provider) fn is(&self, bytes: &[u8]) -> bool {
         self.rest == bytes
     }
 
     /// Takes the next bytes of the document.
-    pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Broken> {
+    pub(in crate::provider) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Broken> {
         while !bytes.is_empty() && !self.complete {
             let taken = match &mut self.place {
                 Place::Outside => self.outside(bytes)?,
@@ -131,10 +152,10 @@ impl Reader {
         if self.depth == 0 {
             return Err(Broken::NotUnderstood("no JSON object"));
         }
-        if self.follows(IMAGE_KEY) {
+        if self.follows(self.shape.data) {
             self.begin_image();
         } else {
-            let place = if self.follows(ADDRESS_KEY) { Place::Address } else { Place::Text { escaped: false } };
+            let place = if self.follows(self.shape.address) { Place::Address } else { Place::Text { escaped: false } };
             self.string = self.rest.len();
             self.rest.push(b'"');
             self.place = place;
@@ -143,9 +164,10 @@ impl Reader {
     }
 
     /// Whether the string before was this key and only a colon stands between.
-    fn follows(&self, key: &[u8]) -> bool {
-        let before = &self.rest[self.string..];
-        before.strip_prefix(key).is_some_and(|rest| rest.trim_ascii() == b":")
+    fn follows(&self, key: &str) -> bool {
+        let before = self.rest[self.string..].strip_prefix(b"\"");
+        let behind = before.and_then(|before| before.strip_prefix(key.as_bytes())?.strip_prefix(b"\""));
+        behind.is_some_and(|rest| rest.trim_ascii() == b":")
     }
 
     fn begin_image(&mut self) {
@@ -242,26 +264,27 @@ impl Reader {
     }
 
     /// The document, once all of its bytes came.
-    pub(super) fn finish(self) -> Result<Document, Broken> {
+    pub(in crate::provider) fn finish(self) -> Result<Document, Broken> {
         if !self.complete {
             return Err(Broken::Truncated);
         }
         let value = serde_json::from_slice(&self.rest).map_err(|_| Broken::NotUnderstood("no JSON"))?;
-        Ok(Document { value, images: self.images })
+        Ok(Document { shape: self.shape, value, images: self.images })
     }
 }
 
 /// A whole document.
 #[derive(Debug)]
-pub(super) struct Document {
+pub(in crate::provider) struct Document {
+    pub(in crate::provider) shape: Shape,
     /// All of it, with a number in place of each image.
-    pub(super) value: Value,
-    pub(super) images: Vec<Option<Vec<u8>>>,
+    pub(in crate::provider) value: Value,
+    pub(in crate::provider) images: Vec<Option<Vec<u8>>>,
 }
 
 /// Where a document has its image.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(in crate::provider) enum Found {
     /// In the document, decoded. Not checked to be a picture.
     Image(Vec<u8>),
     /// Elsewhere.
@@ -274,21 +297,21 @@ pub(super) enum Found {
 
 impl Document {
     /// The text of a member of the document, if it is one.
-    pub(super) fn text(&self, key: &str) -> Option<&str> {
+    pub(in crate::provider) fn text(&self, key: &str) -> Option<&str> {
         self.value.get(key)?.as_str()
     }
 
     /// A member of the document that is not null.
-    pub(super) fn member(&self, key: &str) -> Option<&Value> {
+    pub(in crate::provider) fn member(&self, key: &str) -> Option<&Value> {
         self.value.get(key).filter(|value| !value.is_null())
     }
 
-    /// Takes the image out: of `data`'s first entry that has one, as answers have it, or of the document itself, as events have it.
-    pub(super) fn take_image(&mut self) -> Found {
-        let entries = self.value.get("data").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    /// Takes the image out: of the list's first entry that has one, or of the document itself.
+    pub(in crate::provider) fn take_image(&mut self) -> Found {
+        let entries = self.value.get(self.shape.list).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let mut broken = false;
         for entry in entries.iter().chain([&self.value]) {
-            for key in ["b64_json", "url"] {
+            for key in [self.shape.data, self.shape.address] {
                 let number = entry.get(key).and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok());
                 match number.and_then(|number| self.images.get_mut(number)).map(Option::take) {
                     Some(Some(image)) if !image.is_empty() => return Found::Image(image),
@@ -296,7 +319,7 @@ impl Document {
                     Some(Some(_)) | None => {}
                 }
             }
-            if let Some(url) = entry.get("url").and_then(Value::as_str).filter(|url| !url.is_empty()) {
+            if let Some(url) = entry.get(self.shape.address).and_then(Value::as_str).filter(|url| !url.is_empty()) {
                 return Found::Url(url.to_owned());
             }
         }

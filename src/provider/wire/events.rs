@@ -4,23 +4,24 @@
 
 use memchr::memchr2;
 
-use super::document::{Broken, Reader};
+use super::document::{Broken, Reader, Shape};
 
 /// Field names and event names are short; what is longer is cut, and so is no name that is known.
 const MAX_NAME: usize = 64;
 
 /// One event whose data has come.
 #[derive(Debug)]
-pub(super) struct Event {
+pub(in crate::provider) struct Event {
     /// Its `event` field; empty when there was none.
-    pub(super) name: String,
+    pub(in crate::provider) name: String,
     /// Its data, or why that is no document: what a keep-alive says may be anything.
-    pub(super) data: Result<Reader, Broken>,
+    pub(in crate::provider) data: Result<Reader, Broken>,
 }
 
 /// A stream of events that is still coming.
-#[derive(Debug, Default)]
-pub(super) struct Stream {
+#[derive(Debug)]
+pub(in crate::provider) struct Stream {
+    shape: Shape,
     place: Place,
     /// The field name of the line so far.
     field: Vec<u8>,
@@ -35,10 +36,9 @@ pub(super) struct Stream {
 /// What a stream may begin with, and what is no part of it.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 enum Place {
     /// In the field name.
-    #[default]
     Field,
     /// Behind the colon, where one space is not part of the value.
     Colon(Field),
@@ -55,13 +55,18 @@ enum Field {
 }
 
 impl Stream {
+    /// A stream of events whose data has this shape.
+    pub(in crate::provider) fn new(shape: Shape) -> Self {
+        Self { shape, place: Place::Field, field: Vec::new(), name: Vec::new(), data: None, returned: false, mark: 0 }
+    }
+
     /// Whether no event is on its way: a server may be silent here for as long as it works.
-    pub(super) fn is_between_events(&self) -> bool {
+    pub(in crate::provider) fn is_between_events(&self) -> bool {
         self.data.is_none()
     }
 
     /// Takes bytes off the front of `bytes` until an event is whole; call it again until it gives none.
-    pub(super) fn next(&mut self, bytes: &mut &[u8]) -> Option<Event> {
+    pub(in crate::provider) fn next(&mut self, bytes: &mut &[u8]) -> Option<Event> {
         while self.mark < MARK.len() && !bytes.is_empty() {
             if bytes[0] == MARK[self.mark] {
                 self.mark += 1;
@@ -125,7 +130,7 @@ impl Stream {
         match self.field.as_slice() {
             b"data" => {
                 // Data of several lines is one text, joined by line feeds, which between JSON's values mean nothing.
-                self.data.get_or_insert_with(|| Ok(Reader::default()));
+                self.data.get_or_insert_with(|| Ok(Reader::new(self.shape)));
                 Field::Data
             }
             b"event" => {
@@ -156,7 +161,7 @@ impl Stream {
     }
 
     /// The last event, when the stream ended without the blank line behind it but with all of its data.
-    pub(super) fn finish(self) -> Option<Event> {
+    pub(in crate::provider) fn finish(self) -> Option<Event> {
         let name = String::from_utf8_lossy(&self.name).into_owned();
         self.data.filter(|data| data.as_ref().is_ok_and(Reader::is_complete)).map(|data| Event { name, data })
     }
@@ -165,10 +170,11 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::answer::SHAPE;
 
     /// Name and data of each event of a stream that came in these pieces.
     fn events(pieces: &[&[u8]]) -> Vec<(String, String)> {
-        let mut stream = Stream::default();
+        let mut stream = Stream::new(SHAPE);
         let mut events = Vec::new();
         for mut piece in pieces.iter().copied() {
             while let Some(event) = stream.next(&mut piece) {
@@ -237,7 +243,7 @@ mod tests {
 
     #[test]
     fn names_are_cut_not_collected() {
-        let mut stream = Stream::default();
+        let mut stream = Stream::new(SHAPE);
         let long = vec![b'x'; 100_000];
         let mut field: &[u8] = &long;
         assert!(stream.next(&mut field).is_none());

@@ -2,9 +2,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
+use crate::provider::answer::SHAPE;
 
 fn read(pieces: &[&[u8]]) -> Result<Document, Broken> {
-    let mut reader = Reader::default();
+    let mut reader = Reader::new(SHAPE);
     pieces.iter().try_for_each(|piece| reader.feed(piece))?;
     reader.finish()
 }
@@ -101,13 +102,13 @@ fn long_texts_read_as_empty_and_the_rest_stays() {
 
 #[test]
 fn endless_rubbish_is_not_collected() {
-    let mut reader = Reader::default();
+    let mut reader = Reader::new(SHAPE);
     reader.feed(b"{").unwrap();
     let result = (0..1_000).try_for_each(|_| reader.feed("\"key\":1,".repeat(1_000).as_bytes()));
     assert!(matches!(result, Err(Broken::NotUnderstood(_))));
     assert!(reader.rest.len() < 2 * MAX_REST);
     // Spaces before the document are how a proxy keeps a connection alive.
-    let mut reader = Reader::default();
+    let mut reader = Reader::new(SHAPE);
     (0..1_000).for_each(|_| reader.feed(&[b' '; 1_000]).unwrap());
     reader.feed(br#"{"b64_json":"AQID"}"#).unwrap();
     assert_eq!(reader.finish().unwrap().take_image(), found(&[1, 2, 3]));
@@ -118,7 +119,7 @@ fn a_large_image_in_pieces_of_any_size_is_the_same_image() {
     let image: Vec<u8> = (0..3_000_001_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let text = format!(r#"{{"data":[{{"b64_json":"{}"}}]}}"#, STANDARD.encode(&image).replace('/', "\\/"));
     let mut rest = text.as_bytes();
-    let mut reader = Reader::with_room(text.len());
+    let mut reader = Reader::with_room(SHAPE, text.len());
     let mut step = 1;
     while !rest.is_empty() {
         step = step * 31 % 70_001;

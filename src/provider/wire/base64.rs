@@ -13,7 +13,7 @@ const ENGINE: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// What an address that holds its data begins with.
-pub(super) const DATA: &[u8] = b"data:";
+pub(in crate::provider) const DATA: &[u8] = b"data:";
 /// What stands between that and the data: a media type, its parameters, and this at its end.
 const MARK: &[u8] = b";base64";
 /// Longest of it that is believed.
@@ -21,7 +21,7 @@ const LONGEST_HEAD: usize = 256;
 
 /// A base64 text on its way to being bytes. Once it is broken it stays so, and takes no more memory.
 #[derive(Debug, Default)]
-pub(super) struct Decoder {
+pub(in crate::provider) struct Decoder {
     bytes: Vec<u8>,
     /// Characters that don't fill a group of four yet.
     group: [u8; 4],
@@ -37,12 +37,12 @@ pub(super) struct Decoder {
 
 impl Decoder {
     /// A decoder with room for the bytes of `expected` characters.
-    pub(super) fn with_room(expected: usize) -> Self {
+    pub(in crate::provider) fn with_room(expected: usize) -> Self {
         Self { bytes: Vec::with_capacity(expected / 4 * 3), ..Self::default() }
     }
 
     /// Takes the next characters of the text.
-    pub(super) fn push(&mut self, mut text: &[u8]) {
+    pub(in crate::provider) fn push(&mut self, mut text: &[u8]) {
         while !self.begun {
             let Some((letter, rest)) = text.split_first() else { return };
             text = rest;
@@ -109,13 +109,13 @@ impl Decoder {
     }
 
     /// Marks the text as something that base64 can't contain.
-    pub(super) fn spoil(&mut self) {
+    pub(in crate::provider) fn spoil(&mut self) {
         self.broken = true;
         self.bytes = Vec::new();
     }
 
     /// The bytes, or nothing when the text was no base64.
-    pub(super) fn finish(mut self) -> Option<Vec<u8>> {
+    pub(in crate::provider) fn finish(mut self) -> Option<Vec<u8>> {
         if !self.begun {
             // Data of some letters, or an address that ended before its data, whose colon is none.
             self.data_from_the_beginning();
