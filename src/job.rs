@@ -81,7 +81,7 @@ impl Job {
 }
 
 /// Where the slides of a carousel come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SlidesFrom {
     /// A slide for each slide prompt, or a single one; each sees all sources, or those that `slide_sources` names.
@@ -143,7 +143,7 @@ pub enum Ending {
 }
 
 /// Shape of a picture, width to height, as clients write it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AspectRatio {
     /// 1:1
     #[serde(rename = "1:1")]
@@ -245,7 +245,7 @@ impl fmt::Display for Size {
 }
 
 /// File format of a picture, source or result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Portable Network Graphics.

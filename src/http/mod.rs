@@ -12,6 +12,7 @@ mod form;
 mod generate;
 mod health;
 mod jobs;
+mod nouns;
 mod observe;
 mod openapi;
 mod pace;
