@@ -10,12 +10,10 @@ mod carousels;
 mod completions;
 #[path = "cli/database.rs"]
 mod database;
-mod deployment;
 #[path = "cli/doctor.rs"]
 mod doctor;
 #[path = "cli/jobs.rs"]
 mod jobs;
-mod project;
 #[path = "cli/reached.rs"]
 mod reached;
 #[path = "cli/submit.rs"]
@@ -28,6 +26,7 @@ mod watch;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use carousel_support::{deployment, project};
 use deployment::{Deployment, OPENAI_KEY};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};

@@ -2,8 +2,6 @@
 //! lets clients do, refuses and keeps true.
 #![cfg(feature = "local")]
 
-mod project;
-
 mod schema {
     pub mod actors;
     pub mod adoption;
@@ -36,4 +34,5 @@ mod schema {
     mod words;
 }
 
+use carousel_support::project;
 use schema::{actors, adoption, beside, catalog, client, supabase_cli};

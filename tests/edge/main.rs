@@ -2,13 +2,10 @@
 //! without any of them. Each runs in its real program where there is one to install.
 #![cfg(feature = "local")]
 
-#[path = "../deployment/mod.rs"]
-mod deployment;
-#[path = "../project/mod.rs"]
-mod project;
-
 mod caddy;
 mod function;
 mod program;
 mod routes;
 mod scene;
+
+use carousel_support::deployment;

@@ -4,11 +4,6 @@
 //! The long form makes faults at random for as long as it is told:
 //! `CAROUSEL_FAULTS_SECONDS=600 CAROUSEL_FAULTS_SEED=1 cargo test --test faults long_form -- --ignored --nocapture`
 
-#[path = "../deployment/mod.rs"]
-mod deployment;
-#[path = "../project/mod.rs"]
-mod project;
-
 mod invariants;
 mod pgwire;
 mod process;
@@ -31,3 +26,5 @@ mod requests;
 mod stopped;
 mod storage;
 mod workers;
+
+use carousel_support::{deployment, project};

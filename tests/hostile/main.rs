@@ -4,11 +4,6 @@
 //! photo may have a film behind it, and the provider judges. A *result* ends where its format ends; an archive behind it, or a second frame, is refused. What stands
 //! in the format's own places for metadata passes in both, byte for byte: it is served as a picture, and provenance stands there.
 
-#[path = "../deployment/mod.rs"]
-mod deployment;
-#[path = "../project/mod.rs"]
-mod project;
-
 mod answers;
 mod files;
 mod objects;
@@ -16,3 +11,5 @@ mod process;
 mod redirects;
 mod sources;
 mod wire;
+
+use carousel_support::deployment;

@@ -1,12 +1,8 @@
 //! The HTTP API, asked as its clients ask it. Every answer is held to the description that the API serves of itself.
 #![cfg(feature = "local")]
 
-#[path = "../deployment/mod.rs"]
-mod deployment;
-#[path = "../project/mod.rs"]
-mod project;
-
 mod bounds;
+mod client;
 mod door;
 mod events;
 mod hostile;
@@ -16,3 +12,5 @@ mod picture;
 mod schemathesis;
 mod templates;
 mod uploads;
+
+use carousel_support::deployment;

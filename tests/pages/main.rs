@@ -3,16 +3,11 @@
 //! The claims stand in the scripts beside this file. Each test gives one of them a deployment and an app of its own.
 
 mod app;
-#[path = "../deployment/mod.rs"]
-mod deployment;
-#[path = "../project/mod.rs"]
-mod project;
-#[path = "../supabase_js/script.rs"]
-mod script;
 
 use std::time::Duration;
 
 use carousel_local::openai::{ApiError, Fault, OpenAi, Settings};
+use carousel_support::{deployment, script};
 
 use crate::app::App;
 use crate::deployment::{Deployment, OPENAI_KEY};

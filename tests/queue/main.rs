@@ -1,8 +1,5 @@
 //! The queue against a real PostgreSQL: who gets which job, and what a lost lease can still do.
 
-#[path = "../project/mod.rs"]
-mod project;
-
 mod billed;
 mod budget;
 mod claims;
@@ -12,6 +9,7 @@ mod endings;
 mod gathered;
 mod heartbeat;
 mod leases;
+mod listener;
 mod lookups;
 mod not_started;
 mod published;
@@ -22,6 +20,7 @@ use std::time::Duration;
 
 use carousel::job::{Format, Size};
 use carousel::queue::{Begun, CallId, Error, Lease, Objects, Queue, Recorded, Settings};
+use carousel_support::project;
 use project::Project;
 use uuid::Uuid;
 

@@ -3,14 +3,10 @@
 //! The claims stand in the scripts beside this file. Each test gives one of them a deployment of its own and holds it to its report.
 
 mod before;
-#[path = "../deployment/mod.rs"]
-mod deployment;
-#[path = "../project/mod.rs"]
-mod project;
-mod script;
 
 use carousel_local::install::Packages;
 use carousel_local::openai::{OpenAi, Settings};
+use carousel_support::{deployment, project, script};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 

@@ -1,9 +1,0 @@
-//! The OpenAI stand-in of `local`, through a real HTTP client: its answers, its refusals, its streams, its faults.
-#![cfg(feature = "local")]
-
-mod answers;
-mod client;
-mod faults;
-mod flow;
-mod refusals;
-mod streams;

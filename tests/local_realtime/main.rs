@@ -1,8 +1,0 @@
-//! The Realtime stand-in: what reaches which client, and what each refusal looks like.
-#![cfg(feature = "local")]
-
-mod broadcasts;
-mod changes;
-mod channels;
-mod peer;
-mod project;
