@@ -265,6 +265,6 @@ fn statement_codes() -> BTreeSet<String> {
         .flat_map(|text| text.lines().filter(sets).flat_map(|line| marked(line, '\'')).collect::<Vec<_>>())
         .filter(|code| !states.contains(&code.as_str()))
         .collect();
-    assert!(codes.contains("worker_lost"), "{codes:?}");
+    assert!(codes.contains("before_carousel"), "{codes:?}");
     codes
 }
