@@ -14,6 +14,7 @@ mod schema {
     mod bad_input;
     mod broadcasts;
     mod dashboard;
+    mod described;
     mod frontend;
     mod guard;
     mod histories;
