@@ -1,4 +1,4 @@
-//! What the migrations promise: objects, policies and grants, read from their text so that no second list of them can go stale.
+//! What the schema promises: objects, policies and grants, read from `supabase/schemas`, where each stands once, as it is now.
 //!
 //! Weakness: it reads the statements as this repository writes them, at the beginning of a line. A statement that is not understood is
 //! promised nothing of; the tests hold that there is none.
@@ -7,9 +7,7 @@ use std::sync::LazyLock;
 
 use tokio_postgres::{Client, Error};
 
-use crate::migrations::MIGRATIONS;
-
-/// Something that a migration makes.
+/// Something that the schema has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Object {
     /// `table`, `view`, `function`, `trigger`, `index`, `domain` or `policy`.
@@ -20,11 +18,11 @@ pub(super) struct Object {
     pub(super) table: Option<String>,
     /// The statement that makes it; only its first line for a function.
     pub(super) statement: String,
-    /// File that holds it.
-    pub(super) migration: String,
+    /// File below `supabase/` that holds it.
+    pub(super) file: &'static str,
 }
 
-/// Privileges that a migration gives.
+/// Privileges that the schema gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Grant {
     /// `schema`, `function` or `table` (a view counts as one).
@@ -39,7 +37,7 @@ pub(super) struct Grant {
     pub(super) statement: String,
 }
 
-/// What all migrations together promise.
+/// What the schema promises.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Promises {
     pub(super) objects: Vec<Object>,
@@ -48,24 +46,39 @@ pub(super) struct Promises {
     pub(super) secured: Vec<(String, String)>,
 }
 
-/// What stands behind the migrations where the frontend from before carousel goes on.
+/// The schema.
+const SCHEMAS: [(&str, &str); 11] = [
+    ("schemas/00_foundation.sql", include_str!("../../supabase/schemas/00_foundation.sql")),
+    ("schemas/01_templates.sql", include_str!("../../supabase/schemas/01_templates.sql")),
+    ("schemas/02_jobs.sql", include_str!("../../supabase/schemas/02_jobs.sql")),
+    ("schemas/03_images.sql", include_str!("../../supabase/schemas/03_images.sql")),
+    ("schemas/04_queue.sql", include_str!("../../supabase/schemas/04_queue.sql")),
+    ("schemas/05_leases.sql", include_str!("../../supabase/schemas/05_leases.sql")),
+    ("schemas/06_ledger.sql", include_str!("../../supabase/schemas/06_ledger.sql")),
+    ("schemas/07_cleanup.sql", include_str!("../../supabase/schemas/07_cleanup.sql")),
+    ("schemas/08_storage.sql", include_str!("../../supabase/schemas/08_storage.sql")),
+    ("schemas/09_realtime.sql", include_str!("../../supabase/schemas/09_realtime.sql")),
+    ("schemas/10_dashboard.sql", include_str!("../../supabase/schemas/10_dashboard.sql")),
+];
+
+/// What stands behind it where the frontend from before carousel goes on.
 const FRONTEND: [(&str, &str); 2] = [
     ("adopt/old_words.sql", include_str!("../../supabase/adopt/old_words.sql")),
     ("adopt/frontend.sql", include_str!("../../supabase/adopt/frontend.sql")),
 ];
 
-/// What this program's migrations promise.
-static OF_MIGRATIONS: LazyLock<Promises> = LazyLock::new(|| {
+/// What is promised everywhere.
+static OF_SCHEMAS: LazyLock<Promises> = LazyLock::new(|| {
     let mut promises = Promises::default();
-    for (version, name, text) in MIGRATIONS {
-        promises.read(&format!("{version}_{name}.sql"), text);
+    for (name, text) in SCHEMAS {
+        promises.read(name, text);
     }
     promises
 });
 
 /// The same where the frontend from before carousel goes on.
 static WITH_FRONTEND: LazyLock<Promises> = LazyLock::new(|| {
-    let mut promises = OF_MIGRATIONS.clone();
+    let mut promises = OF_SCHEMAS.clone();
     for (name, text) in FRONTEND {
         promises.read(name, text);
     }
@@ -82,11 +95,11 @@ pub(super) async fn of(client: &Client) -> Result<&'static Promises, Error> {
             where tgname = 'before_carousel' and nspname = 'public' and relname = 'image_generation_jobs'
         )";
     let goes_on: bool = client.query_one(goes_on, &[]).await?.get(0);
-    Ok(if goes_on { &WITH_FRONTEND } else { &OF_MIGRATIONS })
+    Ok(if goes_on { &WITH_FRONTEND } else { &OF_SCHEMAS })
 }
 
 impl Promises {
-    fn read(&mut self, migration: &str, text: &str) {
+    fn read(&mut self, file: &'static str, text: &str) {
         for statement in statements(text) {
             let words: Vec<&str> = statement.split_whitespace().collect();
             match words.as_slice() {
@@ -94,15 +107,7 @@ impl Promises {
                 ["alter", "table", table, "enable", "row", "level", "security;"] => {
                     self.secured.push(((*table).to_owned(), statement.clone()));
                 }
-                ["create", rest @ ..] => self.objects.extend(object(rest, &statement, migration)),
-                ["drop", kind, rest @ ..] => {
-                    let name = rest.iter().find(|word| !["if", "exists"].contains(*word)).unwrap_or(&"");
-                    let name =
-                        name.trim_end_matches([';', ')']).split('(').next().unwrap_or_default().trim_matches('"');
-                    // An index is made without its schema, and dropped with it.
-                    let name = if *kind == "index" { name.rsplit('.').next().unwrap_or(name) } else { name };
-                    self.objects.retain(|object| object.kind != *kind || object.name != name);
-                }
+                ["create", rest @ ..] => self.objects.extend(object(rest, &statement, file)),
                 _ => {}
             }
         }
@@ -111,7 +116,7 @@ impl Promises {
 
 /// The statements that begin a line with one of these words, up to their semicolon. That of a function ends within its body.
 fn statements(text: &str) -> Vec<String> {
-    let begins = ["create ", "grant ", "alter table ", "drop "];
+    let begins = ["create ", "grant ", "alter table "];
     let mut found = Vec::new();
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
@@ -125,7 +130,7 @@ fn statements(text: &str) -> Vec<String> {
     found
 }
 
-fn object(words: &[&str], statement: &str, migration: &str) -> Option<Object> {
+fn object(words: &[&str], statement: &str, file: &'static str) -> Option<Object> {
     let words: Vec<&str> =
         words.iter().copied().skip_while(|word| ["or", "replace", "unique"].contains(word)).collect();
     let kind = ["table", "view", "function", "trigger", "index", "domain", "policy"]
@@ -149,7 +154,7 @@ fn object(words: &[&str], statement: &str, migration: &str) -> Option<Object> {
         "function" => statement.lines().next().unwrap_or_default().to_owned(),
         _ => statement.to_owned(),
     };
-    Some(Object { kind, name, table, statement, migration: migration.to_owned() })
+    Some(Object { kind, name, table, statement, file })
 }
 
 /// One grant for each object that the statement names; nothing when it is not understood.
@@ -207,9 +212,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_grant_and_every_object_of_the_migrations_is_understood() {
-        let migrations = MIGRATIONS.iter().map(|(_, name, text)| (*name, *text));
-        for (name, text) in migrations.chain(FRONTEND) {
+    fn every_file_of_the_schema_is_read() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/supabase/schemas");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let files: std::collections::BTreeSet<_> = files.map(|name| format!("schemas/{name}")).collect();
+        assert_eq!(SCHEMAS.map(|(name, _)| name.to_owned()), *files.into_iter().collect::<Vec<_>>());
+    }
+
+    /// Read from the migrations, in their order, a function whose overload was dropped was forgotten, and a right that was taken away promised.
+    #[test]
+    fn what_migrations_drop_and_revoke_is_told_as_it_is_now() {
+        let objects = |name: &str| OF_SCHEMAS.objects.iter().filter(|object| object.name == name).count();
+        assert_eq!(objects("carousel_private.count_images"), 1, "the other one, of a single job, was dropped");
+        assert_eq!(objects("carousel_private.broadcast_rows"), 0);
+        let rights = |object: &str| OF_SCHEMAS.grants.iter().filter(|grant| grant.object.starts_with(object)).count();
+        assert_eq!(rights("carousel_private.count_images(uuid[])"), 1);
+        let mut promises = Promises::default();
+        promises.read("a", "revoke all on s.t from anon;\ngrant select on s.t to authenticated;\n");
+        assert_eq!(promises.grants.len(), 1);
+        assert_eq!(promises.grants[0].roles, ["authenticated"]);
+    }
+
+    #[test]
+    fn every_grant_and_every_object_of_the_schema_is_understood() {
+        for (name, text) in SCHEMAS.into_iter().chain(FRONTEND) {
             for statement in statements(text) {
                 let words: Vec<&str> = statement.split_whitespace().collect();
                 match words[0] {
@@ -223,7 +249,7 @@ mod tests {
                 }
             }
         }
-        let promises = &*OF_MIGRATIONS;
+        let promises = &*OF_SCHEMAS;
         assert!(promises.objects.len() > 50 && promises.grants.len() > 20 && promises.secured.len() >= 3);
         assert!(WITH_FRONTEND.objects.len() > promises.objects.len() + 10);
     }
@@ -239,18 +265,5 @@ mod tests {
         assert_eq!(found[1].roles, ["anon", "carousel_worker"]);
         let function = grants("grant execute on function s.f(uuid, integer) to r;").remove(0);
         assert_eq!((function.kind, function.object.as_str()), ("function", "s.f(uuid, integer)"));
-    }
-
-    #[test]
-    fn what_a_later_migration_drops_is_promised_no_more() {
-        let mut promises = Promises::default();
-        promises.read(
-            "1_a.sql",
-            "create function s.f(x integer) returns void\nas $$\n  a;\n$$;\ncreate table s.t (\n  a integer\n);\n\
-             create index i on s.t (a);\n",
-        );
-        assert_eq!(promises.objects.len(), 3);
-        promises.read("2_b.sql", "drop function if exists s.f(integer);\ndrop index s.i;\n");
-        assert_eq!(promises.objects.iter().map(|object| object.name.as_str()).collect::<Vec<_>>(), ["s.t"]);
     }
 }

@@ -91,8 +91,11 @@ pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Err
         let at = usize::try_from(row.get::<_, i64>("ordinal")).unwrap_or(1);
         let Some(object) = promises.objects.get(at - 1) else { continue };
         // A migration that was never applied is one fault, however much it would make.
-        let later = |name: &String| object.migration.starts_with(name.as_str());
-        if !unapplied.as_ref().is_some_and(|names| names.iter().any(later)) {
+        let later = |(version, name, text): &(&str, &str, &str)| {
+            unapplied.iter().flatten().any(|missing| *missing == format!("{version}_{name}"))
+                && text.contains(&object.name)
+        };
+        if !migrations::MIGRATIONS.iter().any(later) {
             let to = if object.kind == "policy" { &mut unguarded } else { &mut faults };
             to.push(missing(object, row.get("is_disabled")));
         }
@@ -116,7 +119,7 @@ pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Err
 }
 
 fn missing(object: &Object, is_disabled: bool) -> (String, String) {
-    let Object { kind, name, table, statement, migration } = object;
+    let Object { kind, name, table, statement, file } = object;
     let on = table.as_ref().map(|table| format!(" on {table}")).unwrap_or_default();
     match *kind {
         "trigger" if is_disabled => (
@@ -127,7 +130,7 @@ fn missing(object: &Object, is_disabled: bool) -> (String, String) {
         "table" | "function" => (
             format!("the {kind} {name} is missing"),
             format!(
-                "run `carousel migrate` as postgres; if that finds nothing to do, run again what supabase/migrations/{migration} says of it"
+                "run `carousel migrate` as postgres; if that finds nothing to do, run what supabase/{file} says of it"
             ),
         ),
         _ => (format!("the {kind} {name}{on} is missing"), line(statement)),

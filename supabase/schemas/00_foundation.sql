@@ -293,7 +293,7 @@ comment on column carousel_private.proofs.made_at is 'When it was written.';
 
 create index proofs_by_time on carousel_private.proofs (made_at);
 
-grant insert, select, delete on carousel_private.proofs to carousel_worker;
+grant select, insert, delete on carousel_private.proofs to carousel_worker;
 
 -- Volatile, so that it is asked of the database itself and of no replica.
 create function public.carousel_has_proof(nonce uuid) returns boolean
@@ -305,5 +305,5 @@ as $$
 $$;
 comment on function public.carousel_has_proof(uuid)
   is 'Whether a worker has written this number into the database: proves to it that database and API are one project''s.';
-revoke execute on function public.carousel_has_proof(uuid) from public;
+revoke all on function public.carousel_has_proof(uuid) from public, anon, authenticated, service_role;
 grant execute on function public.carousel_has_proof(uuid) to service_role;

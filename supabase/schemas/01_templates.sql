@@ -97,8 +97,9 @@ create index image_generation_templates_of_user on public.image_generation_templ
 create index image_generation_templates_by_sources
   on public.image_generation_templates (user_id, hash_array_extended(source_paths, 0));
 
+revoke all on public.image_generation_templates from public, anon, authenticated, service_role;
 grant select, delete on public.image_generation_templates to authenticated;
-grant insert, select, update, delete on public.image_generation_templates to service_role;
+grant select, insert, update, delete on public.image_generation_templates to service_role;
 grant select on public.image_generation_templates to carousel_worker;
 grant insert (
   id, user_id, name, description, source_paths, prompt, slide_prompts, aspect_ratios, variants, style, variables, tags, is_favorite, slides_from,
@@ -171,7 +172,7 @@ as $$
 $$;
 comment on function public.search_text(public.image_generation_templates)
   is 'Name, description, tags and prompts of a template, to search in: a filter on search_text, for example search_text=ilike.*mug*.';
-revoke execute on function public.search_text(public.image_generation_templates) from public;
+revoke all on function public.search_text(public.image_generation_templates) from public, anon, authenticated, service_role;
 grant execute on function public.search_text(public.image_generation_templates) to authenticated, service_role;
 
 create trigger require_few_words before insert or update of name, description, tags, prompt, slide_prompts, style, variables

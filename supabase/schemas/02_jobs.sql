@@ -175,8 +175,9 @@ create index image_generation_jobs_of_batch on public.image_generation_jobs (bat
 -- Whole, not partial: an upsert can name its columns only then.
 create unique index image_generation_jobs_idempotency_key on public.image_generation_jobs (user_id, idempotency_key);
 
+revoke all on public.image_generation_jobs from public, anon, authenticated, service_role;
 grant select, delete on public.image_generation_jobs to authenticated;
-grant insert, select, update, delete on public.image_generation_jobs to service_role;
+grant select, insert, update, delete on public.image_generation_jobs to service_role;
 grant select on public.image_generation_jobs to carousel_worker;
 grant insert (
   id, user_id, template_id, batch_id, title, prompt, slide_prompts, source_paths, aspect_ratios, variants, style, variables, model, quality,

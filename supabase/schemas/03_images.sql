@@ -90,9 +90,10 @@ comment on column public.generated_carousel_images.updated_at is 'When the row l
 create index generated_carousel_images_of_user on public.generated_carousel_images (user_id, created_at desc);
 create index generated_carousel_images_of_carousel on public.generated_carousel_images (carousel_id, slide);
 
+revoke all on public.generated_carousel_images from public, anon, authenticated, service_role;
 grant select on public.generated_carousel_images to authenticated;
-grant insert, select, update, delete on public.generated_carousel_images to service_role;
-grant insert, select on public.generated_carousel_images to carousel_worker;
+grant select, insert, update, delete on public.generated_carousel_images to service_role;
+grant select, insert on public.generated_carousel_images to carousel_worker;
 grant update (
   status, storage_path, preview_path, thumbhash, width, height, bytes, mime_type, sha256, prompt, model, quality, usage, cost_usd, duration_ms,
   provider_request_id, error_code, error_message, completed_at
@@ -225,4 +226,5 @@ comment on column public.generated_carousels.cost_usd is 'What its images cost, 
 comment on column public.generated_carousels.created_at is 'When its first row was made.';
 comment on column public.generated_carousels.last_completed_at is 'When its latest image was recorded.';
 
+revoke all on public.generated_carousels from public, anon, authenticated, service_role;
 grant select on public.generated_carousels to authenticated, service_role, carousel_worker;

@@ -25,7 +25,7 @@ create index queue_by_due_time on carousel_private.queue (run_at) where turn is 
 create index queue_of_user on carousel_private.queue (user_id, priority, turn desc) where turn < 4611686018427387904;
 create index queue_of_user_behind on carousel_private.queue (user_id, turn) where turn >= 4611686018427387904;
 
-grant insert, select, update, delete on carousel_private.queue to carousel_worker;
+grant select, insert, update, delete on carousel_private.queue to carousel_worker;
 
 create function carousel_private.assign_turn(job uuid) returns void
 language plpgsql

@@ -24,7 +24,7 @@ comment on column carousel_private.leases.leased_until is 'After this time, by t
 
 create index leases_of_user on carousel_private.leases (user_id);
 
-grant insert, select, update, delete on carousel_private.leases to carousel_worker;
+grant select, insert, update, delete on carousel_private.leases to carousel_worker;
 
 create table carousel_private.workers (
   id uuid not null,
@@ -48,7 +48,7 @@ comment on column carousel_private.workers.state is 'running, draining (finishin
 comment on column carousel_private.workers.started_at is 'When the process started.';
 comment on column carousel_private.workers.seen_at is 'When it last reported.';
 
-grant insert, select, update, delete on carousel_private.workers to carousel_worker;
+grant select, insert, update, delete on carousel_private.workers to carousel_worker;
 
 create function carousel_private.announce_deleted_jobs() returns trigger
 language plpgsql

@@ -44,7 +44,7 @@ create index provider_calls_of_job on carousel_private.provider_calls (job_id);
 create index provider_calls_of_user on carousel_private.provider_calls (user_id, started_at);
 create index provider_calls_by_time on carousel_private.provider_calls (started_at);
 
-grant insert, select, update, delete on carousel_private.provider_calls to carousel_worker;
+grant select, insert, update, delete on carousel_private.provider_calls to carousel_worker;
 
 create table carousel_private.limits (
   id bigint generated always as identity not null,
@@ -86,7 +86,7 @@ comment on column carousel_private.provider_budget.paused_until is 'No claims be
 comment on column carousel_private.provider_budget.paused_reason is 'Why, in words for the operator.';
 comment on column carousel_private.provider_budget.updated_at is 'When the row last changed.';
 
-grant insert, select, update, delete on carousel_private.provider_budget to carousel_worker;
+grant select, insert, update, delete on carousel_private.provider_budget to carousel_worker;
 
 create table carousel_private.model_pauses (
   model text not null,
@@ -101,7 +101,7 @@ comment on column carousel_private.model_pauses.paused_until is 'No job that has
 comment on column carousel_private.model_pauses.reason is 'Why, in words for the operator.';
 comment on column carousel_private.model_pauses.updated_at is 'When the row last changed.';
 
-grant insert, select, update, delete on carousel_private.model_pauses to carousel_worker;
+grant select, insert, update, delete on carousel_private.model_pauses to carousel_worker;
 
 create function carousel_private.require_within_limits(job uuid, owner uuid, images integer) returns void
 language plpgsql

@@ -20,7 +20,7 @@ comment on column carousel_private.storage_cleanup.created_at is 'When its row w
 create index storage_cleanup_by_due_time on carousel_private.storage_cleanup (due_at);
 create index storage_cleanup_by_path on carousel_private.storage_cleanup (path);
 
-grant insert, select, update, delete on carousel_private.storage_cleanup to carousel_worker;
+grant select, insert, update, delete on carousel_private.storage_cleanup to carousel_worker;
 
 create table carousel_private.swept_calls (
   is_only boolean default true not null,
@@ -53,8 +53,9 @@ comment on column public.carousel_uploads.renewed_at is 'When it was last writte
 create index carousel_uploads_of_user on public.carousel_uploads (user_id, created_at);
 create index carousel_uploads_unnamed on public.carousel_uploads (renewed_at) where not is_named;
 
+revoke all on public.carousel_uploads from public, anon, authenticated, service_role;
 grant select on public.carousel_uploads to authenticated;
-grant insert, select, update, delete on public.carousel_uploads to service_role;
+grant select, insert, update, delete on public.carousel_uploads to service_role;
 grant select, delete on public.carousel_uploads to carousel_worker;
 grant insert (
   path, user_id
