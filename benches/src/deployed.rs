@@ -33,7 +33,7 @@ const CONNECTIONS: usize = 4;
 /// A worker in this process.
 pub struct InProcess {
     stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Result<(), worker::HelperEnded>>,
 }
 
 impl InProcess {
