@@ -1,5 +1,5 @@
--- Says that worker $1 lives ($2 name, $3 version, $4 concurrency, $5 jobs it works on, $6 state), and looks round for what there is to do.
--- The leases with the tokens $7 are its own. In how many seconds there will be something to stage or to claim: 0 is now, null never.
+-- Says that worker $1 lives ($2 name, $3 version, $4 concurrency, $5 jobs it works on, $6 state), and asks what there is to do.
+-- The leases with the tokens $7 are its own. In how many seconds there will be something to promote or to claim: 0 is now, null never.
 with worker as (
     insert into carousel_private.workers (id, name, version, concurrency, running, state)
     values ($1, $2, $3, $4, $5, $6)

@@ -71,7 +71,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The stable code, as rows and the README have it.
+    /// The stable code, as rows and src/worker/README.md have it.
     pub fn code(&self) -> &str {
         use provider::Error as P;
         match self {

@@ -1,9 +1,8 @@
 //! What can be wrong with a project, its keys and its provider: each check gives a verdict and the line that mends what it found.
 //!
 //! The one home of these checks: `carousel worker` makes those that a job depends on before it starts, `carousel doctor` makes all, and `/readyz`
-//! those of [`ready`]. What the
-//! schema should be is read from the migrations themselves ([`promises`]). Nothing is changed by looking, but for a number that [`project`]
-//! writes down.
+//! those of [`ready`]. What the schema should be is read from `supabase/schemas` ([`promises`]). Nothing is changed by looking, but for a number that
+//! [`project`] writes down.
 
 mod api;
 mod broadcasts;

@@ -1,4 +1,4 @@
-//! Rights: every role may do what the migrations say, and those who come through the API no more.
+//! Rights: every role may do what the schema says, and those who come through the API no more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +45,7 @@ const CLOSED: &str = "
 /// The rights on relations: by relation, role and privilege, the columns.
 type Rights = BTreeMap<(String, String, String), BTreeSet<String>>;
 
-/// Looks at the rights of all roles that the migrations give any to, and of the one that we are.
+/// Looks at the rights of all roles that the schema gives any to, and of the one that we are.
 pub(super) async fn look(report: &mut Report, client: &Client) -> Result<(), Error> {
     let me: String = client.query_one("select current_user::text", &[]).await?.get(0);
     let promises = promises::of(client).await?;
@@ -142,7 +142,7 @@ fn lacking(grant: &Grant, role: &str, held: &Rights, columns: &BTreeMap<String, 
     (!parts.is_empty()).then(|| format!("the role {role} may not {} in {}", parts.join(" or "), grant.object))
 }
 
-/// Schemas and functions that a role may not use although the migrations say so; for `instead`, where it is to have the worker's rights.
+/// Schemas and functions that a role may not use although the schema says so; for `instead`, where it is to have the worker's rights.
 async fn closed(client: &Client, promises: &Promises, instead: Option<&str>) -> Result<Vec<(String, String)>, Error> {
     let wanted: Vec<(&Grant, &str)> = promises
         .grants
@@ -166,7 +166,7 @@ async fn closed(client: &Client, promises: &Promises, instead: Option<&str>) -> 
         .collect())
 }
 
-/// What clients may do beyond the migrations: a forged status, somebody's cost.
+/// What clients may do beyond the schema: a forged status, somebody's cost.
 fn surplus(promises: &Promises, held: &Rights, columns: &BTreeMap<String, Vec<String>>) -> Vec<(String, String)> {
     let mut faults = Vec::new();
     for ((table, role, privilege), held) in held {

@@ -28,7 +28,7 @@ pub enum Error {
     /// There is no such row or object, or not for this caller.
     #[error("there is no such thing, or it is not yours")]
     NotFound,
-    /// A rule of the schema refuses it: a row of "Refused at once" in the README, or a constraint.
+    /// A rule of the schema refuses it: a row of "Refused at once" in supabase/README.md, or a constraint.
     #[error("{message}{}", .hint.as_ref().map(|hint| format!(". {hint}")).unwrap_or_default())]
     Refused {
         /// HTTP status of the refusal: 400, 403 or 429.

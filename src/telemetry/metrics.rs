@@ -1,4 +1,4 @@
-//! Numbers for Prometheus: every name and label has its home here, and is told in the README.
+//! Numbers for Prometheus: every name and label has its home here, and is told in src/worker/README.md.
 //!
 //! They are kept once [`recorder`] was called, which the HTTP API does; without it, counting costs next to nothing.
 

@@ -47,15 +47,13 @@ impl Runner {
                 handle.direct(Directive::Cancel);
             }
             self.running.add(token, RunningJob::new(job, handle, is_long));
-            if lease.job.attempt > self.worker.settings.job_attempts {
-                self.tasks.spawn(async move {
-                    let _stop = stop;
-                    (token, Pipeline::abandon(lease).await)
-                });
-                continue;
-            }
+            let is_given_up = lease.job.attempt > self.worker.settings.job_attempts;
             let pipeline = Arc::clone(&self.worker.pipeline);
-            self.tasks.spawn(async move { (token, pipeline.run(lease, stop).await) });
+            self.tasks.spawn(async move {
+                let outcome =
+                    if is_given_up { Pipeline::abandon(lease).await } else { pipeline.run(lease, stop).await };
+                (token, outcome)
+            });
         }
         metrics::claimed(started.elapsed(), self.running.len());
     }

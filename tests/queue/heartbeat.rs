@@ -1,4 +1,4 @@
-//! What a worker hears when it looks round.
+//! What a worker hears when it says that it lives.
 
 use std::time::Duration;
 
